@@ -1,0 +1,65 @@
+//! The command line: what may be written, and what it says about itself.
+
+pub mod cache;
+pub mod internal;
+pub mod run;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs Linux programs in a house of their own.
+#[derive(Debug, Parser)]
+#[command(name = "izba", version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Run(Box<run::RunArgs>),
+    #[command(subcommand)]
+    Cache(cache::CacheVerb),
+    Gc(cache::GcArgs),
+    Doctor(DoctorArgs),
+    #[command(name = internal::UNPACK, hide = true)]
+    Unpack(internal::UnpackArgs),
+    #[command(name = internal::REMOVE, hide = true)]
+    Remove(internal::RemoveArgs),
+}
+
+/// Show what works on this machine for you, and how to get the rest.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,2 @@
+//! izba
+fn main() {}

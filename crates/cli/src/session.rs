@@ -1,0 +1,101 @@
+//! The time between start and end: signals are passed on, and a terminal's two ends are joined.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use izba_sandbox::parent::{Child, Outcome};
+use izba_sys::process::{PollFd, PollFlags, poll};
+use izba_sys::signal::{self, SignalSet};
+
+use crate::terminal::{RawMode, Relay};
+
+/// Stays with the sandbox until it has ended.
+///
+/// # Errors
+/// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
+pub fn attend(mut child: Child) -> io::Result<Outcome> {
+    let before = signal::set_mask(&SignalSet::full());
+    let ended = Session::new(&mut child).and_then(|mut session| session.run(&child));
+    signal::set_mask(&before);
+    ended?;
+    child.wait()
+}
+
+struct Session {
+    signals: OwnedFd,
+    relay: Option<Relay>,
+    /// Dropping it restores the caller's terminal.
+    raw: Option<RawMode>,
+}
+
+impl Session {
+    fn new(child: &mut Child) -> io::Result<Self> {
+        let signals = signal::signalfd(&SignalSet::full())?;
+        let relay = child.take_terminal().map(Relay::new).transpose()?;
+        let raw = if relay.is_some() { RawMode::enter()? } else { None };
+        Ok(Self { signals, relay, raw })
+    }
+
+    fn run(&mut self, child: &Child) -> io::Result<()> {
+        loop {
+            let (signalled, ended) = self.wait(child)?;
+            if signalled {
+                self.pass_on_signals(child);
+            }
+            if ended {
+                break;
+            }
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.drain();
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do and does the terminal's part: has a signal come, has the sandbox ended?
+    fn wait(&mut self, child: &Child) -> io::Result<(bool, bool)> {
+        let mut wanted = vec![readable(self.signals.as_fd()), readable(child.pidfd())];
+        if let Some(relay) = &self.relay {
+            wanted.extend(relay.wanted());
+        }
+        if let Err(errno) = poll(&mut wanted, None)
+            && errno != izba_sys::Errno::INTR
+        {
+            return Err(errno.into());
+        }
+        let found: Vec<PollFlags> = wanted.iter().map(PollFd::revents).collect();
+        drop(wanted);
+        if let Some(relay) = &mut self.relay {
+            relay.move_bytes(found.get(2..).unwrap_or_default());
+        }
+        let is = |index: usize| found.get(index).is_some_and(|flags| !flags.is_empty());
+        Ok((is(0), is(1)))
+    }
+
+    fn pass_on_signals(&mut self, child: &Child) {
+        while let Ok(Some(signal)) = signal::read_signal(self.signals.as_fd()) {
+            match signal {
+                signal::SIGCHLD => {}
+                signal::SIGWINCH if self.relay.is_some() => self.relay.iter().for_each(Relay::resize),
+                signal::SIGTSTP | signal::SIGTTIN | signal::SIGTTOU => self.stop(child, signal),
+                // It may just have ended; then its pidfd says so.
+                other => drop(child.signal(other)),
+            }
+        }
+    }
+
+    /// The shell's job control: the program is stopped first, then we, with the terminal as it was.
+    fn stop(&mut self, child: &Child, signal: i32) {
+        let _gone = child.signal(signal);
+        let was_raw = self.raw.take().is_some();
+        signal::stop_self();
+        let _gone = child.signal(signal::SIGCONT);
+        if was_raw {
+            self.raw = RawMode::enter().unwrap_or_default();
+        }
+    }
+}
+
+fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
+}

@@ -1,0 +1,209 @@
+//! A call as strace(1) shows it, with the names of slots in braces where it shows descriptors.
+
+use std::ffi::CStr;
+use std::fmt::Write;
+
+use izba_sys::mount::MountAttributes;
+use izba_sys::namespace::CloneFlags;
+use izba_sys::path::OFlags;
+
+use super::{At, Call, Resolve, Slot};
+use crate::plan::Plan;
+
+impl Plan {
+    /// The system calls that change something, as strace(1) shows them.
+    pub(crate) fn text_of(&self, call: &Call) -> String {
+        let text = Text { slots: &self.slots };
+        text.mounting(call).or_else(|| text.files(call)).or_else(|| text.process(call)).unwrap_or_else(|| text.rights(call))
+    }
+}
+
+struct Text<'a> {
+    slots: &'a [String],
+}
+
+impl Text<'_> {
+    fn slot(&self, slot: Slot) -> String {
+        let name = self.slots.get(usize::from(slot.0)).map_or("?", String::as_str);
+        format!("{{{name}}}")
+    }
+
+    /// The first two arguments of an *at call.
+    fn at(&self, at: &At) -> String {
+        match at {
+            At::Host(path) => format!("AT_FDCWD, {}", quoted(path)),
+            At::Slot(slot) => format!("{}, \"\"", self.slot(*slot)),
+            At::In(slot, path) => format!("{}, {}", self.slot(*slot), quoted(path)),
+        }
+    }
+
+    fn mounting(&self, call: &Call) -> Option<String> {
+        Some(match call {
+            Call::OpenTree { from, recursive, .. } => {
+                let empty = if matches!(from, At::Slot(_)) { "AT_EMPTY_PATH|" } else { "" };
+                let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
+                format!("open_tree({}, {empty}OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{recursive})", self.at(from))
+            }
+            Call::FsOpen { fstype, .. } => format!("fsopen({}, FSOPEN_CLOEXEC)", quoted(fstype)),
+            Call::FsConfig { fs, key, value: Some(value) } => {
+                format!("fsconfig({}, FSCONFIG_SET_STRING, {}, {}, 0)", self.slot(*fs), quoted(key), quoted(value))
+            }
+            Call::FsConfig { fs, key, value: None } => {
+                format!("fsconfig({}, FSCONFIG_SET_FLAG, {}, NULL, 0)", self.slot(*fs), quoted(key))
+            }
+            Call::FsCreate { fs } => format!("fsconfig({}, FSCONFIG_CMD_CREATE, NULL, NULL, 0)", self.slot(*fs)),
+            Call::FsMount { fs, attributes, .. } => {
+                format!("fsmount({}, FSMOUNT_CLOEXEC, {})", self.slot(*fs), attribute_names(*attributes))
+            }
+            Call::MountSetattr { at, recursive, set, propagation, idmap } => {
+                let empty = if matches!(at, At::Slot(_)) { "AT_EMPTY_PATH" } else { "" };
+                let flags = match (*recursive, empty) {
+                    (true, "") => "AT_RECURSIVE".to_owned(),
+                    (true, _) => format!("{empty}|AT_RECURSIVE"),
+                    (false, "") => "0".to_owned(),
+                    (false, _) => empty.to_owned(),
+                };
+                let idmapped = if idmap.is_some() { *set | MountAttributes::MOUNT_ATTR_IDMAP } else { *set };
+                let propagation = propagation.map_or("0", |propagation| propagation.flag_name());
+                format!("mount_setattr({}, {flags}, {{attr_set={}, propagation={propagation}}})", self.at(at), attribute_names(idmapped))
+            }
+            Call::MoveMount { mount, target } => {
+                let to_empty = if matches!(target, At::Slot(_)) { "|MOVE_MOUNT_T_EMPTY_PATH" } else { "" };
+                format!("move_mount({}, \"\", {}, MOVE_MOUNT_F_EMPTY_PATH{to_empty})", self.slot(*mount), self.at(target))
+            }
+            Call::PivotRoot => "pivot_root(\".\", \".\")".to_owned(),
+            Call::DetachOldRoot => "umount2(\".\", MNT_DETACH)".to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn files(&self, call: &Call) -> Option<String> {
+        Some(match call {
+            Call::Open { at, flags, resolve, .. } => {
+                format!("openat2({}, {{flags={}, resolve={}}})", self.at(at), open_flag_names(*flags), resolve_names(*resolve))
+            }
+            Call::RefuseFilesystem { slot, .. } => format!("fstatfs({})", self.slot(*slot)),
+            Call::RequireDevice { slot, major, minor } => format!("fstat({}) # has to be {major}:{minor}", self.slot(*slot)),
+            Call::Mkdir { dir, path, mode } => format!("mkdirat({}, {}, 0{mode:o})", self.slot(*dir), quoted(path)),
+            Call::Mknod { dir, name, mode, major, minor } => {
+                let device = format!("makedev({major:#x}, {minor:#x})");
+                format!("mknodat({}, {}, S_IFCHR|0{mode:o}, {device})", self.slot(*dir), quoted(name))
+            }
+            Call::Symlink { target, dir, path } => format!("symlinkat({}, {}, {})", quoted(target), self.slot(*dir), quoted(path)),
+            Call::Unlink { dir, name } => format!("unlinkat({}, {}, 0)", self.slot(*dir), quoted(name)),
+            Call::MakeFile { dir, path, mode, content } => {
+                let open = format!("openat({}, {}, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0{mode:o})", self.slot(*dir), quoted(path));
+                if content.is_empty() { open } else { format!("{open}; write({})", quoted_bytes(content)) }
+            }
+            Call::WriteSetting { at, content } => format!("openat2({}, {{flags=O_WRONLY|O_CLOEXEC}}); write({})", self.at(at), quoted_bytes(content)),
+            Call::Fchdir { dir } => format!("fchdir({})", self.slot(*dir)),
+            Call::Chroot => "chroot(\".\")".to_owned(),
+            Call::WriteMap { file, content } => format!("openat(AT_FDCWD, \"/proc/PID/{file}\", O_WRONLY|O_CLOEXEC); write({})", quoted_bytes(content)),
+            Call::RunMapHelper { helper, args } => format!("{helper} PID {}", args.join(" ")),
+            Call::OpenChildNamespace { kind, .. } => format!("openat(AT_FDCWD, \"/proc/PID/ns/{kind}\", O_RDONLY|O_CLOEXEC)"),
+            _ => return None,
+        })
+    }
+
+    fn process(&self, call: &Call) -> Option<String> {
+        Some(match call {
+            Call::SetHostname(name) => format!("sethostname({}, {})", quoted(name), name.count_bytes()),
+            Call::SetDomainname(name) => format!("setdomainname({}, {})", quoted(name), name.count_bytes()),
+            Call::LoopbackUp => "ioctl(SOCKET, SIOCSIFFLAGS, {ifr_name=\"lo\", ifr_flags=IFF_UP|IFF_RUNNING})".to_owned(),
+            Call::Setns { namespace, kind } => format!("setns({}, {})", self.slot(*namespace), kind.names()),
+            Call::Unshare(flags) => format!("unshare({})", flags.names()),
+            Call::AwaitParent { receive } => format!("recvmsg(CHANNEL) # {} descriptors", receive.len()),
+            Call::ReleaseChild { send } => format!("sendmsg(CHANNEL) # {} descriptors", send.len()),
+            Call::SendToParent { slot } => format!("sendmsg(CHANNEL, {})", self.slot(*slot)),
+            Call::ReplaceArguments(name) => format!("prctl(PR_SET_NAME, {})", quoted(name)),
+            Call::ClearUmask => "umask(000)".to_owned(),
+            Call::RestoreUmask => "umask(CALLER)".to_owned(),
+            Call::OpenTerminal { master, rows, columns, .. } => {
+                let master = self.slot(*master);
+                format!("ioctl({master}, TIOCSPTLCK, [0]); ioctl({master}, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC); \
+                    ioctl({master}, TIOCSWINSZ, {{ws_row={rows}, ws_col={columns}}})")
+            }
+            Call::AttachTerminal { slot } => {
+                let slot = self.slot(*slot);
+                format!("dup3({slot}, 0, 0); dup3({slot}, 1, 0); dup3({slot}, 2, 0); ioctl(0, TIOCSCTTY, 0)")
+            }
+            Call::Fork { namespaces } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
+            Call::Vfork => "clone({flags=CLONE_VM|CLONE_VFORK|SIGCHLD})".to_owned(),
+            Call::Setsid => "setsid()".to_owned(),
+            Call::NewSessionKeyring => "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".to_owned(),
+            Call::CloseOnExec => "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)".to_owned(),
+            Call::KeepOverExec(fd) => format!("fcntl({fd}, F_SETFD, 0)"),
+            Call::RestoreSignals => "rt_sigaction(SIGPIPE, SIG_DFL); rt_sigprocmask(SIG_SETMASK, CALLER)".to_owned(),
+            Call::Exec => "execve(PROGRAM, ARGS, ENV)".to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn rights(&self, call: &Call) -> String {
+        match call {
+            Call::SetDumpable(on) => format!("prctl(PR_SET_DUMPABLE, {})", if *on { "SUID_DUMP_USER" } else { "SUID_DUMP_DISABLE" }),
+            Call::DieWithParent => "prctl(PR_SET_PDEATHSIG, SIGKILL)".to_owned(),
+            Call::SetRlimit { resource, soft, hard } => {
+                let show = |limit: &Option<u64>| limit.map_or("RLIM64_INFINITY".to_owned(), |limit| limit.to_string());
+                format!("prlimit64(0, {resource:?}, {{rlim_cur={}, rlim_max={}}})", show(soft), show(hard))
+            }
+            Call::DropFromBoundingSet(number) => {
+                let name = crate::capability::Capability::all().find(|capability| capability.number() == *number);
+                format!("prctl(PR_CAPBSET_DROP, {})", name.map_or_else(|| number.to_string(), |name| name.to_string()))
+            }
+            Call::SetGroups(groups) => format!("setgroups({}, {groups:?})", groups.len()),
+            Call::SetGid(gid) => format!("setresgid({gid}, {gid}, {gid})"),
+            Call::SetUid(uid) => format!("setresuid({uid}, {uid}, {uid})"),
+            Call::ClearAmbient => "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)".to_owned(),
+            Call::SetCapabilities(bits) => format!("capset(effective={bits:#x}, permitted={bits:#x}, inheritable=0)"),
+            Call::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+pub(crate) fn clone_flag_names(namespaces: CloneFlags) -> String {
+    joined(namespaces.iter_names().map(|(name, _)| name).chain(["PIDFD"]).map(|name| format!("CLONE_{name}")))
+}
+
+fn attribute_names(attributes: MountAttributes) -> String {
+    joined(attributes.iter_names().map(|(name, _)| name).filter(|name| *name != "MOUNT_ATTR_RELATIME"))
+}
+
+fn open_flag_names(flags: OFlags) -> String {
+    joined((flags | OFlags::CLOEXEC).iter_names().map(|(name, _)| name)).replace("O_O_", "O_")
+}
+
+fn resolve_names(resolve: Resolve) -> &'static str {
+    match resolve {
+        Resolve::Freely => "0",
+        Resolve::InRoot => "RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT",
+        Resolve::NoLinks => "RESOLVE_NO_MAGICLINKS|RESOLVE_NO_SYMLINKS|RESOLVE_IN_ROOT",
+    }
+}
+
+fn joined(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
+    if names.is_empty() { "0".to_owned() } else { names.join("|") }
+}
+
+fn quoted(text: &CStr) -> String {
+    quoted_bytes(text.to_bytes())
+}
+
+/// As strace(1) quotes strings.
+fn quoted_bytes(bytes: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
+            b'\n' => text.push_str("\\n"),
+            b'\t' => text.push_str("\\t"),
+            0x20..0x7f => text.push(char::from(byte)),
+            // Writing to a String can't fail.
+            _ => drop(write!(text, "\\{byte:o}")),
+        }
+    }
+    text.push('"');
+    text
+}

@@ -1,0 +1,175 @@
+//! What this machine, its kernel and the wanted root offer: everything that a plan depends on beside the intent,
+//! as plain data, so that planning is a pure function.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use izba_sys::credential::{self, CapabilitySet};
+use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, openat, openat2, stat};
+
+use crate::call::Resolve;
+use crate::capability::{Capabilities, Capability};
+use crate::namespace::Kind;
+use crate::rootfs::{Root, SystemMounts, Writes};
+use crate::sandbox::Sandbox;
+use crate::visibility;
+
+/// The inode number of /proc/PID/ns/user of the initial user namespace: PROC_USER_INIT_INO in linux/proc_ns.h.
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// Paths of /proc and /sys that leak or harm: hidden. The list that OCI engines share.
+const MASKED: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Paths of /proc that may be read but not written.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What a plan depends on beside the intent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// The caller's effective capabilities.
+    pub effective: Capabilities,
+    /// The caller's bounding set.
+    pub bounding: Capabilities,
+    /// Is the caller in the initial user namespace, where devices can be made?
+    pub initial_user_namespace: bool,
+    /// Would the kernel mount a new procfs in a new user namespace?
+    pub proc_fully_visible: bool,
+    /// The same for sysfs.
+    pub sysfs_fully_visible: bool,
+    /// Which of the paths to hide or write-protect this kernel has; a directory is marked.
+    pub guarded: Vec<Guarded>,
+    /// Has the caller a mqueue mount that can be bound?
+    pub host_mqueue: bool,
+    /// What is known of the root directory.
+    pub root: RootFacts,
+}
+
+/// A path of /proc or /sys that is hidden or write-protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarded {
+    /// Absolute.
+    pub path: String,
+    /// Is it a directory?
+    pub directory: bool,
+    /// Hidden, or only write-protected?
+    pub hidden: bool,
+}
+
+/// What is known of the root directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootFacts {
+    /// For each place where something is to be mounted, how many components of its path exist already.
+    pub existing: BTreeMap<PathBuf, usize>,
+    /// May the caller make what is missing?
+    pub writable: bool,
+}
+
+impl Facts {
+    /// Looks at the machine, as far as `sandbox` makes it matter.
+    ///
+    /// # Errors
+    /// The root can't be opened or isn't a directory.
+    pub fn gather(sandbox: &Sandbox) -> io::Result<Self> {
+        let new_user = sandbox.namespaces.is_new(Kind::User);
+        let mounts = if new_user { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
+        let private = sandbox.system == SystemMounts::Private;
+        Ok(Self {
+            uid: credential::geteuid().as_raw(),
+            gid: credential::getegid().as_raw(),
+            effective: effective_capabilities(),
+            bounding: bounding_set(),
+            initial_user_namespace: stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE),
+            proc_fully_visible: !new_user || visibility::fully_visible(&mounts, "proc", false),
+            sysfs_fully_visible: !new_user || visibility::fully_visible(&mounts, "sysfs", true),
+            guarded: if private { guarded_paths() } else { Vec::new() },
+            host_mqueue: Path::new("/dev/mqueue").is_dir(),
+            root: root_facts(sandbox)?,
+        })
+    }
+
+    /// Does the caller hold this capability over its own user namespace?
+    pub fn may(&self, capability: &str) -> bool {
+        capability.parse::<Capability>().is_ok_and(|capability| self.effective.contains(capability))
+    }
+}
+
+fn effective_capabilities() -> Capabilities {
+    credential::capabilities(None).map_or(Capabilities::NONE, |sets| Capabilities::from_bits(bits(sets.effective)))
+}
+
+fn bits(set: CapabilitySet) -> u64 {
+    set.bits()
+}
+
+fn bounding_set() -> Capabilities {
+    Capability::all().filter(|capability| credential::in_bounding_set(capability.number()) == Ok(true)).collect()
+}
+
+/// A new procfs or sysfs has the same fixed entries as the caller's, so the caller's is asked.
+fn guarded_paths() -> Vec<Guarded> {
+    let hidden = MASKED.iter().map(|&path| (path, true));
+    let kept = READ_ONLY.iter().map(|&path| (path, false));
+    hidden
+        .chain(kept)
+        .filter_map(|(path, hidden)| {
+            let mode = stat(path).ok()?.st_mode;
+            let directory = FileType::from_raw_mode(mode) == FileType::Directory;
+            Some(Guarded { path: path.to_owned(), directory, hidden })
+        })
+        .collect()
+}
+
+fn root_facts(sandbox: &Sandbox) -> io::Result<RootFacts> {
+    let Root::Directory { path, writes } = &sandbox.root else {
+        return Ok(RootFacts::default());
+    };
+    let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let existing = targets(sandbox).into_iter().map(|target| (target.clone(), existing_components(&root, &target)));
+    Ok(RootFacts { existing: existing.collect(), writable: *writes == Writes::InPlace && writable(&root) })
+}
+
+/// Every place where something is mounted or a file provided.
+fn targets(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let system = match sandbox.system {
+        SystemMounts::None => &[][..],
+        SystemMounts::Private | SystemMounts::Caller => &["/proc", "/dev", "/sys"],
+    };
+    let system = system.iter().map(PathBuf::from);
+    let mounts = sandbox.mounts.iter().map(|mount| mount.target.clone());
+    let files = sandbox.files.iter().map(|file| file.path.clone());
+    system.chain(mounts).chain(files).collect()
+}
+
+/// How many leading components of an absolute path exist in the root.
+fn existing_components(root: &OwnedFd, target: &Path) -> usize {
+    let relative: Vec<&std::ffi::OsStr> = target.iter().skip(1).collect();
+    (0..=relative.len())
+        .rev()
+        .find(|&count| {
+            let path: PathBuf = relative[..count].iter().collect();
+            count == 0 || openat2(root, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags()).is_ok()
+        })
+        .unwrap_or(0)
+}
+
+/// May the caller make entries there? As the kernel would judge: read-only mounts and access rights are both seen.
+fn writable(root: &OwnedFd) -> bool {
+    accessat(root, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+}

@@ -1,0 +1,270 @@
+//! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+
+use izba_sys::Errno;
+use izba_sys::path::{self, CWD, Mode, OFlags};
+use izba_sys::process::{self, CStringArray, Cloned, PidfdFlags, Stack, WaitId, WaitIdOptions};
+use izba_sys::signal::{self, SignalSet};
+use izba_sys::socket::{self, MOST_DESCRIPTORS};
+
+use crate::call::{Call, Slot};
+use crate::child::Executor;
+use crate::message::{Message, Report, monotonic_now};
+use crate::plan::{Plan, Step};
+use crate::report::{StartError, StepError};
+
+/// A step that has been done.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<'a> {
+    /// Which.
+    pub step: &'a Step,
+    /// How long it took, in nanoseconds.
+    pub nanoseconds: u64,
+}
+
+/// A running sandbox. It ends with the calling process, however that ends; dropping this ends nothing.
+#[derive(Debug)]
+pub struct Child {
+    pid: i32,
+    pidfd: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
+
+/// How a sandbox has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program's own status, or 128+N where signal N ended it inside.
+    Exited(i32),
+    /// This signal ended the first process of the sandbox, from outside.
+    Signalled(i32),
+}
+
+impl Outcome {
+    /// The status that a shell shows: 128+N for signal N.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Exited(status) => status,
+            Self::Signalled(signal) => 128 + signal,
+        }
+    }
+}
+
+impl Child {
+    /// The first process's id, as the caller sees it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Can be polled: it is readable when the sandbox has ended. pidfd_open(2).
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The outer end of the new terminal, once.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// Sends a signal to the program.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended, EINVAL for a number that is no signal.
+    pub fn signal(&self, signal: i32) -> std::io::Result<()> {
+        signal::pidfd_send_signal(self.pidfd.as_fd(), signal).map_err(Into::into)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// ECHILD where somebody else has waited for it.
+    pub fn wait(&mut self) -> std::io::Result<Outcome> {
+        wait(&self.pidfd).map_err(Into::into)
+    }
+}
+
+fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
+    loop {
+        match process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) | Ok(None) => {}
+            Err(errno) => return Err(errno),
+            Ok(Some(status)) => {
+                let exited = status.exit_status().map(Outcome::Exited);
+                return Ok(exited.unwrap_or_else(|| Outcome::Signalled(status.terminating_signal().unwrap_or(signal::SIGKILL))));
+            }
+        }
+    }
+}
+
+/// Starts what is planned, and comes back when the program has been executed.
+///
+/// May be called in a program with threads: see [`crate::child`]. `observe`, where there is one, hears of every step as it is done.
+///
+/// # Errors
+/// What failed, on what, why, and what to do about it. Nothing is left then.
+pub fn spawn(plan: &Plan, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<Child, StartError> {
+    let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
+    let caller = process::pidfd_open(process::getpid(), PidfdFlags::empty()).map_err(setup("pidfd_open"))?;
+    let (channel, inner) = socket::pair().map_err(setup("socketpair"))?;
+    let args = CStringArray::new(plan.program.args.clone());
+    let env = CStringArray::new(plan.program.env.clone());
+    let everything = SignalSet::full();
+    let slots = empty_slots(plan);
+    let explain = observe.is_some();
+    let stack = Stack::new();
+    // No handler of the caller's may run in the child.
+    let mask = signal::set_mask(&everything);
+    let cloned = process::clone3(plan.clone_flags);
+    if let Ok(None) = cloned {
+        drop(channel);
+        let umask = Mode::empty();
+        let stack = Some(stack);
+        Executor { plan, args: &args, env: &env, slots, channel: inner, caller, mask, umask, stack, explain }.run();
+    }
+    signal::set_mask(&mask);
+    drop(inner);
+    let child = match cloned {
+        Ok(Some(child)) => child,
+        Ok(None) => process::exit(crate::STATUS_FAILED),
+        Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
+    };
+    Parent { plan, channel, child, slots: empty_slots(plan), observe, terminal: None }.run()
+}
+
+fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {
+    plan.slots.iter().map(|_| None).collect()
+}
+
+struct Parent<'a, 'o> {
+    plan: &'a Plan,
+    channel: OwnedFd,
+    child: Cloned,
+    slots: Vec<Option<OwnedFd>>,
+    observe: Option<&'o mut dyn FnMut(Done<'_>)>,
+    terminal: Option<OwnedFd>,
+}
+
+impl Parent<'_, '_> {
+    fn run(mut self) -> Result<Child, StartError> {
+        match self.outside().and_then(|()| self.listen()) {
+            Ok(()) => Ok(Child { pid: self.child.pid, pidfd: self.child.pidfd, terminal: self.terminal }),
+            Err(error) => {
+                // Nothing is left: with the first process goes everything that it has made.
+                let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
+                let _reaped = wait(&self.child.pidfd);
+                Err(error)
+            }
+        }
+    }
+
+    fn outside(&mut self) -> Result<(), StartError> {
+        for step in &self.plan.outside {
+            let started = monotonic_now();
+            for call in &step.calls {
+                self.call(call).map_err(|problem| StartError::Step(StepError::outside(self.plan, step, call, problem)))?;
+            }
+            if let Some(observe) = &mut self.observe {
+                observe(Done { step, nanoseconds: monotonic_now() - started });
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &Call) -> Result<(), Problem> {
+        match call {
+            Call::WriteMap { file, content } => self.write_map(file, content).map_err(Problem::Errno),
+            Call::RunMapHelper { helper, args } => self.run_map_helper(helper, args),
+            Call::OpenChildNamespace { kind, to } => {
+                let path = format!("/proc/{}/ns/{kind}", self.child.pid);
+                let opened = path::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+                self.keep(*to, opened);
+                Ok(())
+            }
+            Call::ReleaseChild { send } => self.release(send).map_err(Problem::Errno),
+            Call::OpenTree { from: crate::call::At::Host(path), recursive, to } => {
+                let tree = izba_sys::mount::copy_tree(path, *recursive)?;
+                self.keep(*to, tree);
+                Ok(())
+            }
+            Call::MountSetattr { at: crate::call::At::Slot(slot), recursive, set, propagation, idmap } => {
+                let idmap = idmap.map(|slot| self.fd(slot)).transpose()?;
+                let change = izba_sys::mount::MountChange { set: *set, propagation: *propagation, idmap };
+                izba_sys::mount::mount_setattr(self.fd(*slot)?, c"", *recursive, change).map_err(Problem::Errno)
+            }
+            _ => Err(Problem::Errno(Errno::NOSYS)),
+        }
+    }
+
+    fn fd(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
+        self.slots.get(usize::from(slot.0)).and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    fn keep(&mut self, slot: Slot, fd: OwnedFd) {
+        if let Some(place) = self.slots.get_mut(usize::from(slot.0)) {
+            *place = Some(fd);
+        }
+    }
+
+    /// The kernel takes a map in one write: user_namespaces(7).
+    fn write_map(&self, file: &str, content: &[u8]) -> Result<(), Errno> {
+        let path = format!("/proc/{}/{file}", self.child.pid);
+        let file = path::openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        path::write(&file, content).map(drop)
+    }
+
+    fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
+        let mut command = Command::new(helper);
+        command.arg(self.child.pid.to_string()).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = command.output().map_err(|error| Problem::Helper(format!("can't run {helper}: {error}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Problem::Helper(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+
+    fn release(&self, send: &[Slot]) -> Result<(), Errno> {
+        let descriptors = send.iter().map(|&slot| self.fd(slot)).collect::<Result<Vec<_>, _>>()?;
+        if descriptors.is_empty() {
+            return socket::send(self.channel.as_fd(), b"+", &[]);
+        }
+        descriptors.chunks(MOST_DESCRIPTORS).try_for_each(|chunk| socket::send(self.channel.as_fd(), b"+", chunk))
+    }
+
+    /// Hears the child out. The channel closes when the program is executed, or when all have died before.
+    fn listen(&mut self) -> Result<(), StartError> {
+        // What the child has received it holds itself.
+        self.slots.clear();
+        loop {
+            let mut buffer = Message::buffer();
+            let mut descriptor = None;
+            let received = socket::receive(self.channel.as_fd(), &mut buffer, &mut |fd| descriptor = Some(fd));
+            let length = received.map_err(|errno| StartError::Call { call: "recvmsg", errno })?;
+            match Message::decode(buffer.get(..length).unwrap_or_default()) {
+                None => return Ok(()),
+                Some(Message::Terminal) => self.terminal = descriptor,
+                Some(Message::Done(report)) => self.tell(&report),
+                Some(Message::Failed(report)) => return Err(StartError::Step(StepError::inside(self.plan, &report, descriptor))),
+            }
+        }
+    }
+
+    fn tell(&mut self, report: &Report) {
+        if let (Some(observe), Some(step)) = (&mut self.observe, self.plan.inside.get(report.step)) {
+            observe(Done { step, nanoseconds: report.ended.saturating_sub(report.started) });
+        }
+    }
+}
+
+/// Why a step of the parent failed.
+pub(crate) enum Problem {
+    Errno(Errno),
+    /// What the helper said.
+    Helper(String),
+}
+
+impl From<Errno> for Problem {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}

@@ -1,0 +1,253 @@
+//! The plan: everything that is done from clone3(2) to execve(2), in order, as data.
+//!
+//! Planning is a pure function of the intent and the [`Facts`], so plans are printed, compared and tested without root.
+//! Nothing is done that isn't in the plan.
+
+mod enter;
+mod mounts;
+mod outside;
+mod program;
+mod root;
+mod system;
+mod view;
+
+pub use view::Actor;
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+use izba_sys::namespace::CloneFlags;
+
+use crate::call::{Call, Slot};
+use crate::facts::Facts;
+use crate::namespace::Kind;
+use crate::rootfs::Root;
+use crate::sandbox::{Init, Sandbox, Terminal};
+
+/// An ordered list of steps, for the parent and for the child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What clone3(2) makes anew for the first child.
+    pub(crate) clone_flags: CloneFlags,
+    /// Done by the parent while the child waits.
+    pub(crate) outside: Vec<Step>,
+    /// Done by the child, and after its fork by the program's process.
+    pub(crate) inside: Vec<Step>,
+    /// What each slot stands for.
+    pub(crate) slots: Vec<String>,
+    /// What is executed in the end.
+    pub(crate) program: Program,
+    /// What the user should know: what isn't enforced, what can't be promised.
+    pub notes: Vec<String>,
+}
+
+/// What execve(2) gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub candidates: Vec<CString>,
+    pub args: Vec<CString>,
+    pub env: Vec<CString>,
+    pub terminal: bool,
+}
+
+/// A few calls with one purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What for: "mount /proc".
+    pub title: String,
+    /// A shell command that would do about the same.
+    pub shell: Option<String>,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// Why there can be no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct PlanError {
+    /// What can't be done and why.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl PlanError {
+    fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { problem: problem.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+impl Plan {
+    /// Makes the plan.
+    ///
+    /// # Errors
+    /// What is wanted can't be had together, or not on this machine.
+    pub fn new(sandbox: &Sandbox, facts: &Facts) -> Result<Self, PlanError> {
+        check(sandbox)?;
+        let mut planner = Planner::new(sandbox, facts);
+        planner.receive_from_parent();
+        planner.enter_namespaces();
+        planner.fork_early();
+        if sandbox.root != Root::Caller {
+            planner.open_sources()?;
+            planner.open_root();
+            planner.mount_system()?;
+            planner.mount_wanted();
+            planner.provide_files();
+        }
+        planner.set_up_namespaces();
+        planner.change_root();
+        planner.become_program();
+        Ok(planner.finish())
+    }
+}
+
+/// What can't go together, whatever the machine.
+fn check(sandbox: &Sandbox) -> Result<(), PlanError> {
+    let namespaces = &sandbox.namespaces;
+    if sandbox.root != Root::Caller && !namespaces.is_new(Kind::Mount) {
+        return Err(PlanError::new(
+            "a root file system is mounted in a mount namespace of its own, but the mount namespace is not to be new",
+            "leave the mount namespace new, or give / as the root: then nothing is mounted",
+        ));
+    }
+    if !namespaces.is_new(Kind::Uts) && (sandbox.hostname.is_some() || sandbox.domainname.is_some()) {
+        return Err(PlanError::new(
+            "the host name would be changed for the whole UTS namespace, which is not new",
+            "leave out the host name, or let the UTS namespace be new",
+        ));
+    }
+    Ok(())
+}
+
+/// What is gathered while planning.
+struct Planner<'a> {
+    sandbox: &'a Sandbox,
+    facts: &'a Facts,
+    outside: Vec<Step>,
+    inside: Vec<Step>,
+    slots: Vec<String>,
+    notes: Vec<String>,
+    /// Slots that the parent fills and sends.
+    received: Vec<Slot>,
+    sources: mounts::Sources,
+    root: Option<Slot>,
+    staging: Option<Slot>,
+    proc: Option<Slot>,
+    dev: Option<Slot>,
+    devpts: Option<Slot>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(sandbox: &'a Sandbox, facts: &'a Facts) -> Self {
+        Self {
+            sandbox,
+            facts,
+            outside: Vec::new(),
+            inside: Vec::new(),
+            slots: Vec::new(),
+            notes: Vec::new(),
+            received: Vec::new(),
+            sources: mounts::Sources::default(),
+            root: None,
+            staging: None,
+            proc: None,
+            dev: None,
+            devpts: None,
+        }
+    }
+
+    fn slot(&mut self, name: impl Into<String>) -> Slot {
+        self.slots.push(name.into());
+        // A plan has some hundred slots at most: one or two for each mount.
+        Slot(u16::try_from(self.slots.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    fn step(&mut self, title: impl Into<String>, shell: impl Into<Option<String>>, calls: Vec<Call>) {
+        if !calls.is_empty() {
+            self.inside.push(Step { title: title.into(), shell: shell.into(), calls });
+        }
+    }
+
+    fn is_new(&self, kind: Kind) -> bool {
+        self.sandbox.namespaces.is_new(kind)
+    }
+
+    /// Has the child the rights over its namespace of this kind that a fresh mount of it needs? In a new user namespace
+    /// only over what is new or joined with it.
+    fn owns(&self, kind: Kind) -> bool {
+        !self.is_new(Kind::User) || self.is_new(kind)
+    }
+
+    /// Does the caller hold rights over mounts that the child, in a new user namespace, won't have?
+    fn privileged_outside(&self) -> bool {
+        self.is_new(Kind::User) && self.facts.may("SYS_ADMIN")
+    }
+
+    /// Has a second process to be made before anything is mounted? Joined namespaces of two kinds are only entered by
+    /// children, a program that is PID 1 needs a supervisor outside, and what a joined user namespace is to own has to be made
+    /// after it was entered.
+    fn forks_early(&self) -> bool {
+        let joined = |kind| self.sandbox.namespaces.joined(kind).is_some();
+        joined(Kind::User) || joined(Kind::Pid) || joined(Kind::Time) || self.program_is_pid_1()
+    }
+
+    fn program_is_pid_1(&self) -> bool {
+        self.is_new(Kind::Pid) && self.sandbox.process.init == Init::Program
+    }
+
+    /// Does the process that has set everything up make the program's process and stay?
+    fn forks_late(&self) -> bool {
+        !self.forks_early() || (self.is_new(Kind::Pid) && !self.program_is_pid_1())
+    }
+
+    /// What is made anew by the first clone, or, where it can only come later, by the early fork.
+    fn flags_of_early_fork(&self) -> CloneFlags {
+        if self.sandbox.namespaces.joined(Kind::User).is_some() {
+            self.new_flags()
+        } else if self.program_is_pid_1() {
+            CloneFlags::NEWPID
+        } else {
+            CloneFlags::empty()
+        }
+    }
+
+    /// A time namespace comes by unshare(2): its clocks have to be set before the first process enters.
+    fn new_flags(&self) -> CloneFlags {
+        let new = self.sandbox.namespaces.new_kinds().filter(|&kind| kind != Kind::Time);
+        new.fold(CloneFlags::empty(), |flags, kind| flags | kind.clone_flag())
+    }
+
+    fn finish(self) -> Plan {
+        let process = &self.sandbox.process;
+        let later = if self.forks_early() { self.flags_of_early_fork() } else { CloneFlags::empty() };
+        let clone_flags = self.new_flags() - later;
+        Plan {
+            clone_flags,
+            outside: self.outside,
+            inside: self.inside,
+            slots: self.slots,
+            program: Program {
+                candidates: process.candidates.clone(),
+                args: process.args.clone(),
+                env: process.env.clone(),
+                terminal: matches!(process.terminal, Terminal::New { .. }),
+            },
+            notes: self.notes,
+        }
+    }
+}
+
+/// A path as the kernel takes it. The command line can't hold a NUL, and other callers' are cut there.
+fn c_path(path: impl AsRef<OsStr>) -> CString {
+    let bytes = path.as_ref().as_bytes();
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    CString::new(&bytes[..end]).unwrap_or_default()
+}
+
+/// An absolute path of the new root, relative to it; the root itself is ".".
+fn in_root(path: impl AsRef<OsStr>) -> CString {
+    let bytes = path.as_ref().as_bytes();
+    let start = bytes.iter().position(|&byte| byte != b'/').unwrap_or(bytes.len());
+    let relative = &bytes[start..];
+    c_path(OsStr::from_bytes(if relative.is_empty() { b"." } else { relative }))
+}

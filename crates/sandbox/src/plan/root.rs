@@ -1,0 +1,268 @@
+//! The root file system: opened, attached, and made the root.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use izba_sys::mount::{MountAttributes, Propagation};
+
+use super::{Planner, c_path, in_root};
+use crate::call::{At, Call, Slot};
+use crate::namespace::Kind;
+use crate::rootfs::{Entry, Root, SystemMounts, Writes};
+use crate::text::quoted;
+
+/// The new root is attached over the caller's "/": there is always such a directory, paths that start there still reach the
+/// old root below it, and pivot_root(2) then makes the topmost mount the root.
+fn over_old_root() -> At {
+    At::Host(c"/".to_owned())
+}
+
+impl Planner<'_> {
+    /// Opens the root. From here to the pivot no path of the host is used.
+    pub(super) fn open_root(&mut self) {
+        self.make_staging();
+        let root = match &self.sandbox.root {
+            Root::Caller => return,
+            Root::Directory { path, writes } => self.directory(path, writes),
+            Root::Assembled { entries, size } => self.assembled(entries, *size),
+        };
+        self.root = Some(root);
+    }
+
+    /// A tmpfs that goes with the old root: overlay layers, provided files, and the empty directory that hides others.
+    fn make_staging(&mut self) {
+        let size = match &self.sandbox.root {
+            Root::Directory { writes: Writes::DiscardedFromMemory { size }, .. } => *size,
+            _ => 16 << 20,
+        };
+        let staging = self.slot("staging");
+        self.staging = Some(staging);
+        let attributes = MountAttributes::MOUNT_ATTR_NODEV;
+        let options = [("size", size.to_string()), ("mode", "0755".to_owned())];
+        let mut calls = self.new_filesystem("tmpfs", "izba", &options, attributes, staging);
+        // Over "/" it would lie on top of the old root when that is let go; nothing needs the old /proc any more.
+        calls.push(Call::MoveMount { mount: staging, target: At::Host(c"/proc".to_owned()) });
+        calls.push(Call::Mkdir { dir: staging, path: c"empty".to_owned(), mode: 0o555 });
+        self.step("a staging area that goes with the old root", format!("mount -t tmpfs -o size={size} izba /proc"), calls);
+    }
+
+    fn directory(&mut self, path: &Path, writes: &Writes) -> Slot {
+        let missing = !self.missing_targets().is_empty();
+        match writes {
+            Writes::InPlace if !missing || self.facts.root.writable => self.plain(path, false),
+            Writes::Refused if !missing => self.plain(path, true),
+            Writes::InPlace | Writes::Refused => self.with_skeleton(path),
+            Writes::DiscardedFromMemory { .. } => {
+                let staging = self.staging_slot();
+                self.overlay(path, staging, "")
+            }
+            Writes::DiscardedFromDisk { dir } => self.on_disk(path, dir),
+        }
+    }
+
+    fn plain(&mut self, path: &Path, read_only: bool) -> Slot {
+        let root = self.root_source();
+        let mut calls = Vec::new();
+        let read_only_flag = if read_only { MountAttributes::MOUNT_ATTR_RDONLY } else { MountAttributes::empty() };
+        let set = read_only_flag | self.no_devices();
+        if !set.is_empty() {
+            calls.push(set_attributes(root, set));
+        }
+        calls.push(Call::MoveMount { mount: root, target: over_old_root() });
+        let option = if read_only { " -o ro" } else { "" };
+        self.step("attach the root", format!("mount --rbind{option} {} /newroot", quoted(path)), calls);
+        root
+    }
+
+    /// An overlay of two lower layers, so read-only: the mount points that the directory lacks, and the directory.
+    fn with_skeleton(&mut self, path: &Path) -> Slot {
+        let staging = self.staging_slot();
+        let skeleton = self.slot("skeleton");
+        let mut calls = vec![Call::Mkdir { dir: staging, path: c"skeleton".to_owned(), mode: 0o755 }];
+        calls.push(Call::Open {
+            at: At::In(staging, c"skeleton".to_owned()),
+            flags: izba_sys::path::OFlags::PATH,
+            resolve: crate::call::Resolve::NoLinks,
+            to: skeleton,
+        });
+        let mut made = BTreeSet::new();
+        for (target, directory) in self.missing_targets() {
+            calls.extend(make_parents(skeleton, &target, &mut made));
+            calls.push(make_target(skeleton, &target, directory));
+        }
+        self.step("the mount points that the root lacks", None, calls);
+        self.mount_overlay(path, &[("lowerdir", "skeleton:lower")], MountAttributes::MOUNT_ATTR_RDONLY)
+    }
+
+    /// Writes go to `upper` below the directory that `layers` holds, which `prefix` names relative to the staging area.
+    fn overlay(&mut self, path: &Path, layers: Slot, prefix: &str) -> Slot {
+        let make = ["upper", "work"].map(|name| Call::Mkdir { dir: layers, path: c_path(name), mode: 0o755 });
+        self.step("the layer that takes the writes", None, make.to_vec());
+        let (upper, work) = (format!("{prefix}upper"), format!("{prefix}work"));
+        let mut options = vec![("lowerdir", "lower"), ("upperdir", &upper), ("workdir", &work)];
+        if !prefix.is_empty() {
+            options.push(("volatile", ""));
+        }
+        self.mount_overlay(path, &options, MountAttributes::empty())
+    }
+
+    fn on_disk(&mut self, path: &Path, dir: &Path) -> Slot {
+        let staging = self.staging_slot();
+        let Some(disk) = self.sources.scratch else { return self.overlay(path, staging, "") };
+        let attach = vec![
+            Call::Mkdir { dir: staging, path: c"disk".to_owned(), mode: 0o755 },
+            Call::MoveMount { mount: disk, target: At::In(staging, c"disk".to_owned()) },
+        ];
+        self.step("room on disk for the writes", format!("mount --bind {} /staging/disk", quoted(dir)), attach);
+        self.overlay(path, disk, "disk/")
+    }
+
+    /// Layers are named relative to the staging area, so that no character of the user's paths means anything to overlayfs.
+    fn mount_overlay(&mut self, path: &Path, options: &[(&str, &str)], attributes: MountAttributes) -> Slot {
+        let (staging, lower) = (self.staging_slot(), self.root_source());
+        let (fs, root) = (self.slot("overlay"), self.slot("root"));
+        let mut calls = vec![
+            Call::Mkdir { dir: staging, path: c"lower".to_owned(), mode: 0o755 },
+            Call::MoveMount { mount: lower, target: At::In(staging, c"lower".to_owned()) },
+            Call::Fchdir { dir: staging },
+            Call::FsOpen { fstype: c"overlay".to_owned(), to: fs },
+            Call::FsConfig { fs, key: c"source".to_owned(), value: Some(c"izba".to_owned()) },
+        ];
+        // Without CAP_SYS_ADMIN outside, overlayfs may keep its marks in user.* attributes only: overlayfs.rst.
+        let userxattr = self.is_new(Kind::User).then_some(("userxattr", ""));
+        for (key, value) in options.iter().copied().chain(userxattr) {
+            let value = (!value.is_empty()).then(|| c_path(value));
+            calls.push(Call::FsConfig { fs, key: c_path(key), value });
+        }
+        calls.push(Call::FsCreate { fs });
+        calls.push(Call::FsMount { fs, attributes: attributes | self.no_devices(), to: root });
+        calls.push(Call::MoveMount { mount: root, target: over_old_root() });
+        let shown: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let shell = format!("mount -t overlay -o {} izba /newroot   # lower is {}", shown.join(","), quoted(path));
+        self.step("attach the root, with an overlay", shell, calls);
+        root
+    }
+
+    fn assembled(&mut self, entries: &[Entry], size: u64) -> Slot {
+        let root = self.slot("root");
+        let options = [("size", size.to_string()), ("mode", "0755".to_owned())];
+        let attributes = MountAttributes::MOUNT_ATTR_NODEV;
+        let mut calls = self.new_filesystem("tmpfs", "izba", &options, attributes, root);
+        calls.push(Call::MoveMount { mount: root, target: over_old_root() });
+        self.step("attach the root, an empty tmpfs", format!("mount -t tmpfs -o size={size} izba /newroot"), calls);
+        let sources = std::mem::take(&mut self.sources.entries);
+        let mut made = BTreeSet::new();
+        for (entry, source) in entries.iter().zip(sources) {
+            self.entry(root, entry, source, &mut made);
+        }
+        root
+    }
+
+    fn entry(&mut self, root: Slot, entry: &Entry, source: Option<Slot>, made: &mut BTreeSet<PathBuf>) {
+        match (entry, source) {
+            (Entry::Bind { source: from, path, directory }, Some(mount)) => {
+                let mut calls = make_parents(root, path, made);
+                calls.push(make_target(root, path, *directory));
+                calls.push(set_attributes(mount, MountAttributes::MOUNT_ATTR_RDONLY | MountAttributes::MOUNT_ATTR_NODEV));
+                calls.push(Call::MoveMount { mount, target: At::In(root, in_root(path)) });
+                let shell = format!("mount --rbind -o ro {} /newroot{}", quoted(from), quoted(path));
+                self.step(format!("bind {}", path.display()), shell, calls);
+            }
+            (Entry::Symlink { target, path }, _) => {
+                let mut calls = make_parents(root, path, made);
+                calls.push(Call::Symlink { target: c_path(target), dir: root, path: in_root(path) });
+                self.step(format!("link {}", path.display()), format!("ln -s {} /newroot{}", quoted(target), quoted(path)), calls);
+            }
+            (Entry::Directory { path, mode }, _) => {
+                let mut calls = make_parents(root, path, made);
+                calls.push(Call::Mkdir { dir: root, path: in_root(path), mode: *mode });
+                self.step(format!("directory {}", path.display()), format!("mkdir -m {mode:o} /newroot{}", quoted(path)), calls);
+            }
+            (Entry::Bind { .. }, None) => {}
+        }
+    }
+
+    /// Makes the new root the root of the mount namespace, and lets the old one go.
+    pub(super) fn change_root(&mut self) {
+        let Some(dir) = self.root else { return };
+        if self.sandbox.no_pivot {
+            self.step("change the root", "chroot /newroot".to_owned(), vec![Call::Fchdir { dir }, Call::Chroot]);
+            self.notes.push("the old root stays mounted below the new one (--no-pivot): a privileged program can reach it".to_owned());
+            return;
+        }
+        let calls = vec![Call::Fchdir { dir }, Call::PivotRoot, Call::DetachOldRoot];
+        self.step("make it the root, and let the old one go", "cd /newroot; pivot_root . .; umount -l .".to_owned(), calls);
+    }
+
+    /// Nothing that is mounted here may reach the host, and nothing that the host mounts later may come in.
+    pub(super) fn make_private(&mut self) {
+        let call = Call::MountSetattr {
+            at: over_old_root(),
+            recursive: true,
+            set: MountAttributes::empty(),
+            propagation: Some(Propagation::Private),
+            idmap: None,
+        };
+        self.step("private propagation", "mount --make-rprivate /".to_owned(), vec![call]);
+    }
+
+    pub(super) fn staging_slot(&self) -> Slot {
+        self.staging.unwrap_or(Slot(u16::MAX))
+    }
+
+    fn root_source(&self) -> Slot {
+        self.sources.root.unwrap_or(Slot(u16::MAX))
+    }
+
+    /// Device files in a root are somebody else's data: only those of our own /dev can be opened.
+    fn no_devices(&self) -> MountAttributes {
+        match self.sandbox.system {
+            SystemMounts::Private => MountAttributes::MOUNT_ATTR_NODEV,
+            SystemMounts::Caller | SystemMounts::None => MountAttributes::empty(),
+        }
+    }
+
+    /// The calls that make a file system and a detached mount of it.
+    pub(super) fn new_filesystem(
+        &mut self,
+        fstype: &str,
+        source: &str,
+        options: &[(&str, String)],
+        attributes: MountAttributes,
+        to: Slot,
+    ) -> Vec<Call> {
+        let fs = self.slot(format!("new {fstype}"));
+        let mut calls = vec![Call::FsOpen { fstype: c_path(fstype), to: fs }];
+        calls.push(Call::FsConfig { fs, key: c"source".to_owned(), value: Some(c_path(source)) });
+        for (key, value) in options {
+            calls.push(Call::FsConfig { fs, key: c_path(key), value: Some(c_path(value)) });
+        }
+        calls.push(Call::FsCreate { fs });
+        calls.push(Call::FsMount { fs, attributes, to });
+        calls
+    }
+}
+
+/// Changes a mount and all below it.
+pub(super) fn set_attributes(mount: Slot, set: MountAttributes) -> Call {
+    Call::MountSetattr { at: At::Slot(mount), recursive: true, set, propagation: None, idmap: None }
+}
+
+/// The directories above `path` that haven't been made yet, in a tree of our own.
+fn make_parents(root: Slot, path: &Path, made: &mut BTreeSet<PathBuf>) -> Vec<Call> {
+    let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|parent| parent.iter().count() > 1).collect();
+    above.retain(|parent| made.insert(parent.to_path_buf()));
+    above.reverse();
+    made.insert(path.to_path_buf());
+    above.into_iter().map(|parent| Call::Mkdir { dir: root, path: in_root(parent), mode: 0o755 }).collect()
+}
+
+/// An empty directory or file to mount on.
+fn make_target(dir: Slot, path: &Path, directory: bool) -> Call {
+    let path = in_root(path);
+    if directory {
+        Call::Mkdir { dir, path, mode: 0o755 }
+    } else {
+        Call::MakeFile { dir, path, mode: 0o644, content: Vec::new() }
+    }
+}

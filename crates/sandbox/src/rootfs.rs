@@ -1,0 +1,123 @@
+//! The root file system and what is mounted in it, as intent.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use izba_sys::mount::MountAttributes;
+
+/// Where the root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The caller's own root; nothing is mounted or pivoted.
+    Caller,
+    /// A directory.
+    Directory {
+        /// As the caller names it.
+        path: PathBuf,
+        /// What becomes of writes.
+        writes: Writes,
+    },
+    /// A private tmpfs, filled with what is listed: see [`crate::host`].
+    Assembled {
+        /// In the order in which they are made; parents are made as needed.
+        entries: Vec<Entry>,
+        /// The most that the tmpfs may hold, in bytes.
+        size: u64,
+    },
+}
+
+/// What becomes of writes to a root directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// They change the directory.
+    InPlace,
+    /// They are refused with EROFS.
+    Refused,
+    /// They go to a tmpfs of this many bytes and are gone at the end.
+    DiscardedFromMemory {
+        /// The most that may be written, in bytes.
+        size: u64,
+    },
+    /// They go to `upper` in this directory of the caller's, which has to be on a file system that overlayfs can
+    /// write to, and which the caller removes afterwards.
+    DiscardedFromDisk {
+        /// An empty directory.
+        dir: PathBuf,
+    },
+}
+
+/// One thing in an assembled root. Paths are absolute in the new root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A file or directory of the host, with everything mounted below it, read-only, no devices.
+    Bind {
+        /// On the host.
+        source: PathBuf,
+        /// In the new root.
+        path: PathBuf,
+        /// Is it a directory?
+        directory: bool,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        target: PathBuf,
+        /// In the new root.
+        path: PathBuf,
+    },
+    /// An empty directory.
+    Directory {
+        /// In the new root.
+        path: PathBuf,
+        /// Permission bits.
+        mode: u32,
+    },
+}
+
+/// What is mounted at /proc, /dev and /sys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemMounts {
+    /// New ones of the new namespaces, with leaking or harmful paths masked. Where the kernel doesn't allow a new one
+    /// (its namespace is shared), the caller's, with the same masks.
+    Private,
+    /// The caller's, as they are: rescue work.
+    Caller,
+    /// Nothing is mounted there.
+    None,
+}
+
+/// A mount that the user asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where: an absolute path in the new root. Links in it are followed inside the root.
+    pub target: PathBuf,
+    /// What.
+    pub source: MountSource,
+    /// Read-only, nosuid, ... for this mount and, for a bind, for all mounts below it.
+    pub attributes: MountAttributes,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or directory of the host.
+    Bind {
+        /// On the host, as the caller names it.
+        path: PathBuf,
+        /// Is it a directory? Decides what is made at a missing target.
+        directory: bool,
+        /// With everything mounted below it.
+        recursive: bool,
+        /// Ids are shifted as the new user namespace maps them: who is root inside owns what root owns outside.
+        idmap: bool,
+    },
+    /// A new file system, such as tmpfs, proc or overlay.
+    Filesystem {
+        /// As in /proc/filesystems.
+        fstype: String,
+        /// What mount(8) shows as the source.
+        source: OsString,
+        /// For fsconfig(2): `size=1m` has a value, `ro` has none.
+        options: Vec<(String, Option<OsString>)>,
+    },
+}

@@ -1,0 +1,193 @@
+//! Processes: clone3(2), execve(2), pidfd_open(2), waitid(2), close_range(2).
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::io::Errno;
+pub use rustix::event::{PollFd, PollFlags, poll};
+pub use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, getppid, pidfd_open,
+    set_parent_process_death_signal, umask, wait, waitid, WaitOptions, WaitStatus,
+};
+pub use rustix::time::{ClockId, clock_gettime};
+
+use crate::namespace::CloneFlags;
+
+/// struct clone_args of linux/sched.h, CLONE_ARGS_SIZE_VER0.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+/// A child that [`clone3`] made.
+#[derive(Debug)]
+pub struct Cloned {
+    /// Its id in the caller's PID namespace.
+    pub pid: i32,
+    /// Stands for it, whatever becomes of the id.
+    pub pidfd: OwnedFd,
+}
+
+/// clone3(2) as fork(2), into new namespaces. `Ok(None)` is the child.
+///
+/// The child has one thread, a copy of the memory, and of the locks as they were: whatever another thread held stays
+/// held for ever. So until it execs or exits it must not allocate, lock, print or panic. Breaking that rule can hang the
+/// child; it can't corrupt memory, which is why the function is not `unsafe`.
+///
+/// # Errors
+/// EPERM, ENOSPC (a limit of /proc/sys/user is reached), EAGAIN (RLIMIT_NPROC, pids cgroup), EINVAL (a kind that the kernel
+/// was built without, or an impossible combination).
+pub fn clone3(namespaces: CloneFlags) -> Result<Option<Cloned>, Errno> {
+    let mut pidfd: RawFd = -1;
+    let args = CloneArgs {
+        flags: namespaces.bits() | u64::from(libc::CLONE_PIDFD.unsigned_abs()),
+        pidfd: (&raw mut pidfd).addr() as u64,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        ..CloneArgs::default()
+    };
+    (&raw mut pidfd).expose_provenance();
+    // SAFETY: `args` is a whole clone_args whose pidfd field points to an int that outlives the call. Without
+    // CLONE_VM and with a zero stack the child runs on its own copy of this stack, as after fork(2).
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let pid = i32::try_from(crate::check(result)?).unwrap_or(0);
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the kernel has stored a new descriptor there, and nobody else has it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Some(Cloned { pid, pidfd }))
+}
+
+/// Room for the stack of a child that shares its parent's memory: [`vfork`].
+#[derive(Debug)]
+pub struct Stack(Vec<u128>);
+
+impl Stack {
+    /// 64 KiB: what the child calls is shallow, and only pages that it touches take memory.
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(4096))
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// clone(2) with CLONE_VM and CLONE_VFORK: a child that shares the caller's memory, on a stack of its own, while the caller
+/// stands still until the child execs or exits. It is made much faster than a copy. Returns the child's id.
+///
+/// The child must not allocate, lock or panic, for the reasons given at [`clone3`], and whatever it changes in memory, its
+/// parent finds changed. Its dumpable flag is the parent's too: prctl(2).
+///
+/// # Errors
+/// As [`clone3`]; EINVAL where children enter another time namespace, which memory can't be shared with.
+pub fn vfork(stack: &mut Stack, child: &mut dyn FnMut() -> Infallible) -> Result<i32, Errno> {
+    extern "C" fn enter(argument: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: `argument` is the pointer to `child` below, which the stopped parent keeps alive.
+        let child = unsafe { &mut *argument.cast::<&mut dyn FnMut() -> Infallible>() };
+        let never = child();
+        match never {}
+    }
+    let mut child = child;
+    let argument = (&raw mut child).cast();
+    let room = stack.0.spare_capacity_mut().as_mut_ptr_range();
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is 16-byte aligned, large enough, and used by nobody else; the parent stands still until the child has
+    // left it, so that borrowing `child` over there is exclusive; and the child never returns from `enter`.
+    let pid = unsafe { libc::clone(enter, room.end.cast(), flags, argument) };
+    crate::check_int(pid)
+}
+
+/// NUL-terminated strings and the null-terminated array of pointers to them that execve(2) wants, made ahead.
+#[derive(Debug)]
+pub struct CStringArray {
+    pointers: Vec<*const c_char>,
+    strings: Vec<CString>,
+}
+
+impl CStringArray {
+    /// Takes the strings; their heap memory, which the pointers name, never moves.
+    pub fn new(strings: Vec<CString>) -> Self {
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, strings }
+    }
+
+    /// The strings.
+    pub fn strings(&self) -> &[CString] {
+        &self.strings
+    }
+}
+
+/// execve(2). Returns only where it failed.
+pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray) -> Errno {
+    // SAFETY: the path and all strings are NUL-terminated, both arrays end in a null pointer, and the strings are
+    // owned by the arrays, so they outlive the call.
+    unsafe { libc::execve(path.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr()) };
+    Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
+}
+
+/// _exit(2): ends the process at once, running nothing.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    unsafe { libc::_exit(status) }
+}
+
+/// Closes every descriptor above 2 but those in `keep`, which has to be in ascending order: close_range(2).
+///
+/// The caller must not use, and must forget instead of drop, whatever owned one of the closed ones.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
+    let mut first = 3;
+    for &fd in keep.iter().filter(|&&fd| fd > 2) {
+        close_range(first, fd - 1, 0)?;
+        first = fd + 1;
+    }
+    close_range(first, RawFd::MAX, 0)
+}
+
+fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> Result<(), Errno> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: takes integers; what else used these descriptors is the business of close_all_but's caller.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    crate::check(result).map(drop)
+}
+
+/// Marks every descriptor above 2 close-on-exec.
+///
+/// # Errors
+/// EINVAL before Linux 5.11.
+pub fn close_all_on_exec() -> Result<(), Errno> {
+    close_range(3, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Lets descriptor `fd` pass to the program at execve(2).
+///
+/// # Errors
+/// EBADF where it isn't open.
+pub fn keep_over_exec(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: takes integers and changes a flag of the descriptor only.
+    crate::check_int(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }).map(drop)
+}
+
+/// Is descriptor `fd` open?
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: takes integers and only reads a flag of the descriptor.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+pub use rustix::system::{sysinfo, uname};

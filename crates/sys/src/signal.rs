@@ -1,0 +1,114 @@
+//! Signals: masks, signalfd(2), sending.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+/// A set of signals: sigsetops(3).
+#[derive(Clone, Copy)]
+pub struct SignalSet(libc::sigset_t);
+
+impl std::fmt::Debug for SignalSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignalSet")
+    }
+}
+
+impl SignalSet {
+    /// Every signal.
+    pub fn full() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigfillset initialises the whole set and can't fail on a valid pointer.
+        unsafe { libc::sigfillset(set.as_mut_ptr()) };
+        // SAFETY: initialised by the call above.
+        Self(unsafe { set.assume_init() })
+    }
+
+    /// No signal.
+    pub fn empty() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigemptyset initialises the whole set and can't fail on a valid pointer.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: initialised by the call above.
+        Self(unsafe { set.assume_init() })
+    }
+}
+
+/// Makes `set` the calling thread's signal mask and returns the one before: sigprocmask(2).
+pub fn set_mask(set: &SignalSet) -> SignalSet {
+    let mut old = SignalSet::empty();
+    // SAFETY: both pointers are to whole sigset_t values; the call can't fail with a valid `how`.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set.0, &raw mut old.0) };
+    old
+}
+
+/// Gives a signal its default action again. Rust's runtime ignores SIGPIPE, which would be inherited over execve(2).
+pub fn default_action(signal: i32) {
+    // SAFETY: SIG_DFL installs no handler, so no code of ours can be called by it.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// A descriptor that tells of every signal in `set`, which has to be blocked: signalfd(2). Close-on-exec, non-blocking.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOMEM.
+pub fn signalfd(set: &SignalSet) -> Result<OwnedFd, Errno> {
+    // SAFETY: -1 asks for a new descriptor; the set is only read.
+    let fd = unsafe { libc::signalfd(-1, &raw const set.0, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    let fd = crate::check_int(fd)?;
+    // SAFETY: the call has just made this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The number of the next signal that a [`signalfd`] holds, `None` where it holds none.
+///
+/// # Errors
+/// What read(2) gives.
+pub fn read_signal(signalfd: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    const SIZE: usize = size_of::<libc::signalfd_siginfo>();
+    let mut buffer = [0_u8; SIZE];
+    match rustix::io::read(signalfd, &mut buffer) {
+        Ok(SIZE) => {}
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    // ssi_signo is the first field, an u32.
+    let [a, b, c, d, ..] = buffer;
+    Ok(i32::try_from(u32::from_ne_bytes([a, b, c, d])).ok())
+}
+
+/// kill(2) for one process, by number. 0 and negative ids, which mean groups, are refused with EINVAL.
+///
+/// # Errors
+/// ESRCH, EPERM, EINVAL.
+pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
+    if pid <= 0 {
+        return Err(Errno::INVAL);
+    }
+    // SAFETY: takes two integers.
+    crate::check_int(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// pidfd_send_signal(2), by number, so that real-time signals can be sent too.
+///
+/// # Errors
+/// ESRCH, EPERM, EINVAL.
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    // SAFETY: a null siginfo asks for the default one; no memory of ours is read.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    crate::check(result).map(drop)
+}
+
+/// Stops the calling process until somebody continues it, as a shell's job control expects.
+pub fn stop_self() {
+    // SAFETY: stops the whole process; no memory is involved.
+    unsafe { libc::raise(SIGSTOP) };
+}
+
+pub use libc::{
+    SIGABRT, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+    SIGUSR2, SIGWINCH,
+};
