@@ -77,12 +77,14 @@ pub fn unpack(cache: &Cache, archive: &Path, owners: Owners, variant: &str) -> R
 fn left_out(name: &str, owners: Owners, report: &Report) -> Option<String> {
     if owners == Owners::Squashed {
         return Some(format!(
-            "{name}: all files belong to you, as you have one id only ({} of others), and {} devices are left out; for more: \
-             subordinate ids, see izba doctor",
+            "{name}: every file belongs to you, who have one id only ({} had other owners), and {} devices are left out; \
+             subordinate ids keep the owners: see izba doctor",
             report.squashed, report.devices_skipped
         ));
     }
-    (report.devices_skipped > 0).then(|| format!("{name}: {} devices are left out, as only the host's root can make them", report.devices_skipped))
+    (report.devices_skipped > 0).then(|| {
+        format!("{name}: {} devices are left out, as only the host's root can make them", report.devices_skipped)
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +107,6 @@ mod tests {
     fn what_is_left_out_is_said_in_one_line() {
         let report = Report::default();
         assert_eq!(left_out("a.tar", Owners::AsArchived, &report), None);
-        assert!(left_out("a.tar", Owners::Squashed, &report).unwrap().starts_with("a.tar: all files belong to you"));
+        assert!(left_out("a.tar", Owners::Squashed, &report).unwrap().starts_with("a.tar: every file belongs to you"));
     }
 }

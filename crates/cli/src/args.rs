@@ -25,6 +25,8 @@ pub enum Verb {
     Unpack(internal::UnpackArgs),
     #[command(name = internal::REMOVE, hide = true)]
     Remove(internal::RemoveArgs),
+    #[command(name = internal::SWEEP, hide = true)]
+    Sweep(internal::SweepArgs),
 }
 
 /// Show what works on this machine for you, and how to get the rest.

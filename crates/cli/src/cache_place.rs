@@ -26,11 +26,14 @@ pub fn open(place: &CachePlace, caller: &Caller) -> Result<(Cache, PathBuf)> {
     temporary(&usual, caller.uid)
 }
 
-/// The first of the usual places that is there, or may be made. Changes nothing.
+/// The cache that is there already. Makes nothing.
 pub fn existing(place: &CachePlace, caller: &Caller) -> Option<PathBuf> {
-    let places = named(place, caller).map_or_else(|| usual(caller), |dir| vec![dir]);
-    let temporary = TEMPORARY.map(|top| Path::new(top).join(private_name(caller.uid)));
-    places.into_iter().chain(temporary).find(|dir| dir.is_dir())
+    if let Some(dir) = named(place, caller) {
+        return dir.is_dir().then_some(dir);
+    }
+    let mut temporary = TEMPORARY.map(|top| private_path(top, caller.uid)).into_iter();
+    let found = usual(caller).into_iter().find(|dir| dir.is_dir());
+    found.or_else(|| temporary.find(|dir| is_private(dir, caller.uid)))
 }
 
 /// The option, or the variable.
@@ -59,26 +62,30 @@ fn is_no_place(kind: ErrorKind) -> bool {
 
 const TEMPORARY: [&str; 2] = ["/var/tmp", "/tmp"];
 
-fn private_name(uid: u32) -> String {
-    format!("izba-cache-{uid}")
+fn private_path(top: &str, uid: u32) -> PathBuf {
+    Path::new(top).join(format!("izba-cache-{uid}"))
 }
 
 /// A directory where everybody may make some: it has to be ours.
 fn temporary(tried: &[PathBuf], uid: u32) -> Result<(Cache, PathBuf)> {
     for top in TEMPORARY {
-        let dir = Path::new(top).join(private_name(uid));
-        if private(&dir, uid) && let Ok(cache) = Cache::open(&dir) {
+        let dir = private_path(top, uid);
+        // It may be there, and whose it is counts.
+        let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
+        if is_private(&dir, uid)
+            && let Ok(cache) = Cache::open(&dir)
+        {
             return Ok((cache, dir));
         }
     }
-    let tried: Vec<String> = tried.iter().map(|dir| dir.display().to_string()).chain(TEMPORARY.map(String::from)).collect();
+    let tried: Vec<String> =
+        tried.iter().map(|dir| dir.display().to_string()).chain(TEMPORARY.map(String::from)).collect();
     Err(Failure::new(format!("there is no place for unpacked archives: {} can't be used", tried.join(", ")))
         .remedy("--cache DIR, or IZBA_CACHE, with a directory of your own"))
 }
 
-/// Makes it, or finds it made by ourselves and closed to others. Links are not followed.
-fn private(dir: &Path, uid: u32) -> bool {
-    let _ = std::fs::DirBuilder::new().mode(0o700).create(dir);
+/// A directory of our own, closed to others. A link is none.
+fn is_private(dir: &Path, uid: u32) -> bool {
     std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 == 0)
 }
 
@@ -110,11 +117,12 @@ mod tests {
     fn a_place_of_others_is_not_used() {
         let dir = std::env::temp_dir().join(format!("izba-place-{}", std::process::id()));
         let uid = izba_sys::credential::geteuid().as_raw();
-        assert!(private(&dir, uid));
-        assert!(!private(&dir, uid + 1));
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        assert!(is_private(&dir, uid));
+        assert!(!is_private(&dir, uid + 1));
         std::fs::remove_dir(&dir).unwrap();
         std::os::unix::fs::symlink("/", &dir).unwrap();
-        assert!(!private(&dir, uid));
+        assert!(!is_private(&dir, uid));
         std::fs::remove_file(&dir).unwrap();
     }
 }

@@ -72,8 +72,13 @@ impl Caller {
     pub fn program(&self, name: &str) -> Option<PathBuf> {
         let path = self.variable("PATH").map(OsStr::to_owned).unwrap_or_default();
         let usual = ["/usr/bin", "/usr/sbin", "/bin"].map(OsString::from);
-        let searched = path.as_bytes().split(|&byte| byte == b':').map(|dir| OsStr::from_bytes(dir).to_owned()).chain(usual);
-        searched.map(PathBuf::from).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|path| path.is_file())
+        let searched =
+            path.as_bytes().split(|&byte| byte == b':').map(|dir| OsStr::from_bytes(dir).to_owned()).chain(usual);
+        searched
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .map(|dir| dir.join(name))
+            .find(|path| path.is_file())
     }
 }
 

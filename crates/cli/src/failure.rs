@@ -5,8 +5,6 @@ use std::fmt;
 
 /// The exit status of a failure of izba itself.
 pub const FAILED: u8 = 125;
-/// The exit status where the program is there but can't be executed.
-pub const NOT_EXECUTABLE: u8 = 126;
 /// The exit status where the program isn't found.
 pub const NOT_FOUND: u8 = 127;
 
@@ -50,6 +48,12 @@ impl Failure {
         self.caused_by_sources(error)
     }
 
+    /// Adds a cause in words.
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     fn caused_by_sources(mut self, error: &dyn Error) -> Self {
         let mut next = error.source();
         while let Some(source) = next {
@@ -87,7 +91,10 @@ mod tests {
     fn a_failure_shows_its_causes_and_remedies() {
         let io = std::io::Error::from_raw_os_error(2);
         let failure = Failure::new("cannot open it").caused_by(&io).remedy("make it").status(NOT_FOUND);
-        assert_eq!(failure.to_string(), "error: cannot open it\ncause: No such file or directory (os error 2)\ntry: make it");
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot open it\ncause: No such file or directory (os error 2)\ntry: make it"
+        );
         assert_eq!((failure.status, failure.said), (127, false));
     }
 }

@@ -22,10 +22,12 @@ use crate::start;
 /// Runs one of our hidden verbs as root of a user namespace with these maps.
 pub fn run(maps: IdMaps, words: Vec<OsString>) -> Result<()> {
     let sandbox = sandbox(maps, words)?;
-    let facts = Facts::gather(&sandbox).map_err(|error| Failure::new("cannot look at this machine").caused_by(&error))?;
+    let facts =
+        Facts::gather(&sandbox).map_err(|error| Failure::new("cannot look at this machine").caused_by(&error))?;
     let plan = Plan::new(&sandbox, &facts).map_err(|error| start::unplanned(&error))?;
     let mut child = parent::spawn(&plan, None).map_err(|error| start::failure(&error))?;
-    let outcome = child.wait().map_err(|error| Failure::new("cannot wait for izba in a user namespace").caused_by(&error))?;
+    let outcome =
+        child.wait().map_err(|error| Failure::new("cannot wait for izba in a user namespace").caused_by(&error))?;
     // It has our stderr, and has said what is wrong.
     if outcome.status() == 0 { Ok(()) } else { Err(Failure::said()) }
 }

@@ -46,7 +46,11 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
     let mounts = mount::lower(args, caller, &namespaces)?;
     let names_host = namespaces.is_new(Kind::Uts);
     let hostname = args.namespaces.hostname.clone().or_else(|| names_host.then(|| HOSTNAME.to_owned()));
-    let files = if provides_files(args, ground) { file::provided(&namespaces, hostname.as_deref(), &mounts) } else { Vec::new() };
+    let files = if provides_files(args, ground) {
+        file::provided(&namespaces, hostname.as_deref(), &mounts)
+    } else {
+        Vec::new()
+    };
     let sandbox = Sandbox {
         root: ground.lower(&args.root, home(&account))?,
         no_pivot: args.root.no_pivot,
@@ -56,7 +60,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
-        process: process::lower(args, &account, environment)?,
+        process: process::lower(args, &account, &environment)?,
         namespaces,
     };
     Ok(Lowered { sandbox, notes })

@@ -1,2 +1,65 @@
-//! izba
-fn main() {}
+//! izba: Linux isolation from a single namespace up to a full container.
+
+mod archive;
+mod args;
+mod cache_place;
+mod caller;
+mod commands;
+mod failure;
+mod inside;
+mod lower;
+mod output;
+mod parse;
+mod plan_json;
+mod plan_text;
+mod progress;
+mod scratch;
+mod session;
+mod start;
+mod sweep;
+mod terminal;
+
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(&cli.verb) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            output::failure(&failure);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(verb: &Verb) -> failure::Result<u8> {
+    match verb {
+        Verb::Run(args) => commands::run::run(args),
+        Verb::Cache(verb) => commands::cache::run(verb),
+        Verb::Gc(args) => commands::gc::run(args),
+        Verb::Doctor(args) => doctor(args.format),
+        Verb::Unpack(args) => commands::internal::unpack(args),
+        Verb::Remove(args) => commands::internal::remove(args),
+        Verb::Sweep(args) => commands::internal::sweep(args),
+    }
+}
+
+/// Ends with 1 where `izba run` can't work for this caller.
+fn doctor(format: args::TableFormat) -> failure::Result<u8> {
+    let mut works = false;
+    output::print(|out| commands::doctor::doctor(format, out).map(|found| works = found))?;
+    Ok(u8::from(!works))
+}
+
+/// Help goes to stdout with status 0; a mistake to stderr with 125, as 2 could be the program's own status.
+fn usage(error: &clap::Error) -> ExitCode {
+    // If nobody reads it, nobody misses it.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS }
+}

@@ -1,6 +1,6 @@
 //! A plan for programs.
 
-use izba_sandbox::plan::{Actor, Plan};
+use izba_sandbox::plan::{Actor, NOT_ENFORCED, Plan};
 use serde_json::{Value, json};
 
 /// The layout of the document: a new number for a change that readers would stumble over.
@@ -23,5 +23,5 @@ pub fn value(plan: &Plan, notes: &[String]) -> Value {
         })
         .collect();
     let notes: Vec<&String> = notes.iter().chain(&plan.notes).collect();
-    json!({ "version": VERSION, "clone": plan.clone_call(), "steps": steps, "notes": notes })
+    json!({ "version": VERSION, "clone": plan.clone_call(), "steps": steps, "notes": notes, "notEnforced": NOT_ENFORCED })
 }

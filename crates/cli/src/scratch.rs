@@ -6,13 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use izba_image::remove_tree;
+use izba_sandbox::idmap::IdMaps;
 use izba_sys::Errno;
 use izba_sys::path::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, statat};
 
-use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::inside;
-use crate::lower::identity::Identity;
+
+/// The maps of a user namespace that has the ids whose files may be left, if there is one. Asked for only when needed.
+pub type Maps<'a> = &'a dyn Fn() -> Result<Option<IdMaps>>;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -37,7 +39,9 @@ impl Scratch {
     /// Makes one.
     pub fn make(cache: &Path) -> Result<Self> {
         let parent_path = parent(cache);
-        let failed = |errno: Errno| Failure::new(format!("cannot make a directory in {}", parent_path.display())).caused_by(&errno);
+        let failed = |errno: Errno| {
+            Failure::new(format!("cannot make a directory in {}", parent_path.display())).caused_by(&errno)
+        };
         match mkdirat(CWD, &parent_path, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(errno)),
@@ -63,8 +67,8 @@ impl Scratch {
     }
 
     /// Removes it with everything in it; files of subordinate ids inside a user namespace that has them.
-    pub fn remove(self, identity: &Identity, caller: &Caller) -> Result<()> {
-        remove(&self.parent, &self.name, &self.path, identity, caller)
+    pub fn remove(self, maps: Maps<'_>) -> Result<()> {
+        remove(&self.parent, &self.name, &self.path, maps)
     }
 }
 
@@ -76,16 +80,16 @@ fn claim(parent: &OwnedFd, name: &OsString) -> Option<OwnedFd> {
     ((opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)).then_some(fd)
 }
 
-fn remove(parent: &OwnedFd, name: &OsString, path: &Path, identity: &Identity, caller: &Caller) -> Result<()> {
+fn remove(parent: &OwnedFd, name: &OsString, path: &Path, maps: Maps<'_>) -> Result<()> {
     let Err(left) = remove_tree(parent.as_fd(), name) else { return Ok(()) };
-    match identity.unpacking_maps(caller)? {
+    match maps()? {
         Some(maps) => inside::remove(maps, vec![path.as_os_str().to_owned()]),
         None => Err(Failure::from_error(&left)),
     }
 }
 
 /// Removes those that killed runs have left; says how many. What can't be removed is in the failures.
-pub fn sweep(cache: &Path, identity: &Identity, caller: &Caller) -> (u64, Vec<Failure>) {
+pub fn sweep(cache: &Path, maps: Maps<'_>) -> (u64, Vec<Failure>) {
     let path = parent(cache);
     let (mut removed, mut failures) = (0, Vec::new());
     let (Ok(parent), Ok(members)) = (openat(CWD, &path, DIRECTORY, Mode::empty()), std::fs::read_dir(&path)) else {
@@ -93,7 +97,7 @@ pub fn sweep(cache: &Path, identity: &Identity, caller: &Caller) -> (u64, Vec<Fa
     };
     for name in members.filter_map(|member| member.ok().map(|member| member.file_name())) {
         let Some(_lock) = claim(&parent, &name) else { continue };
-        match remove(&parent, &name, &path.join(&name), identity, caller) {
+        match remove(&parent, &name, &path.join(&name), maps) {
             Ok(()) => removed += 1,
             Err(failure) => failures.push(failure),
         }
@@ -109,16 +113,16 @@ mod tests {
     fn what_is_used_stays_and_what_is_left_goes() {
         let cache = std::env::temp_dir().join(format!("izba-scratch-{}", std::process::id()));
         std::fs::create_dir(&cache).unwrap();
-        let caller = crate::lower::environment::tests::caller(&[]);
+        let maps: Maps<'_> = &|| Ok(None);
         let used = Scratch::make(&cache).unwrap();
         let left = Scratch::make(&cache).unwrap();
         std::fs::create_dir_all(left.path().join("upper/a")).unwrap();
         let (used_path, left_path) = (used.path().to_owned(), left.path().to_owned());
         assert_ne!(used_path, left_path);
         drop(left);
-        assert_eq!(sweep(&cache, &Identity::OneId, &caller).0, 1);
+        assert_eq!(sweep(&cache, maps).0, 1);
         assert!(used_path.is_dir() && !left_path.exists());
-        used.remove(&Identity::OneId, &caller).unwrap();
+        used.remove(maps).unwrap();
         assert!(!used_path.exists());
         std::fs::remove_dir_all(&cache).unwrap();
     }

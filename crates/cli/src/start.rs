@@ -1,9 +1,9 @@
 //! From the library's errors to what a user reads.
 
-use izba_sandbox::report::StartError;
 use izba_sandbox::plan::PlanError;
+use izba_sandbox::report::StartError;
 
-use crate::failure::Failure;
+use crate::failure::{FAILED, Failure};
 
 /// There can be no plan.
 pub fn unplanned(error: &PlanError) -> Failure {
@@ -14,7 +14,15 @@ pub fn unplanned(error: &PlanError) -> Failure {
     }
 }
 
-/// The sandbox didn't start.
+/// The sandbox didn't start: with the cause that probing has found, and the status that says so.
 pub fn failure(error: &StartError) -> Failure {
-    Failure::from_error(error)
+    let status = u8::try_from(error.status()).unwrap_or(FAILED);
+    let failure = Failure::from_error(error).status(status);
+    match (error.hint(), error) {
+        (Some(hint), _) => failure.because(hint.cause).remedy(hint.remedy),
+        (None, StartError::Step(step)) => {
+            step.exec_remedy().into_iter().fold(failure, |failure, remedy| failure.remedy(remedy))
+        }
+        (None, _) => failure,
+    }
 }

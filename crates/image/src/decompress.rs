@@ -65,6 +65,11 @@ pub(crate) fn decoder<'a>(format: Format, raw: impl Read + 'a) -> io::Result<Box
     })
 }
 
+/// Whether a decoder failed because a header asks for a larger dictionary than it may have. zstd tells it in words only.
+pub(crate) fn needs_memory(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,6 +96,12 @@ pub enum UnpackError {
         /// The compression's name.
         format: &'static str,
     },
+    /// The decompressor would need more memory than it is given.
+    #[error(
+        "its compression needs more memory than 192 MiB (xz) or a window of 128 MiB (zstd); \
+         recompress it with a smaller dictionary: xz -9, or zstd without --long"
+    )]
+    Dictionary,
     /// The bytes end too early.
     #[error("the archive is cut off {place}; fetch or make it again")]
     Truncated {

@@ -83,7 +83,11 @@ impl FromStr for Who {
         }
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             let fits = !text.contains([':', '\n', '\0']) && !text.starts_with(['-', '+']);
-            return if fits { Ok(Self::Name(text.to_owned())) } else { Err(format!("{text:?} is no name and no number")) };
+            return if fits {
+                Ok(Self::Name(text.to_owned()))
+            } else {
+                Err(format!("{text:?} is no name and no number"))
+            };
         }
         parse_id(text.as_bytes())
             .map(Self::Id)
@@ -235,7 +239,8 @@ impl Accounts {
     fn groups_of(&self, member: Option<&[u8]>, gid: u32) -> Vec<u32> {
         let mut ids = vec![gid];
         let Some(member) = member else { return ids };
-        for group in self.groups().filter(|group| group.members.split(|&byte| byte == b',').any(|name| name == member)) {
+        for group in self.groups().filter(|group| group.members.split(|&byte| byte == b',').any(|name| name == member))
+        {
             if ids.len() < MOST_GROUPS && !ids.contains(&group.gid) {
                 ids.push(group.gid);
             }
@@ -374,7 +379,9 @@ mod tests {
 
     #[test]
     fn ids_are_checked_numbers() {
-        for bad in ["", ":", "ann:", ":ann", "4294967295", "4294967296", "99999999999999999999", "-1", "+1", "a:b:c", "1:-1"] {
+        for bad in
+            ["", ":", "ann:", ":ann", "4294967295", "4294967296", "99999999999999999999", "-1", "+1", "a:b:c", "1:-1"]
+        {
             assert!(bad.parse::<UserSpec>().is_err(), "{bad}");
         }
         assert_eq!("4294967294".parse(), Ok(UserSpec { user: Who::Id(4_294_967_294), group: None }));
@@ -437,7 +444,7 @@ mod tests {
     #[test]
     fn an_endless_file_is_refused() {
         let root = TestRoot::new("long");
-        std::fs::File::create(root.0.join("etc/passwd")).unwrap().set_len(LONGEST_FILE + 1).unwrap();
+        File::create(root.0.join("etc/passwd")).unwrap().set_len(LONGEST_FILE + 1).unwrap();
         assert!(matches!(root.read(), Err(AccountError::TooLong { .. })));
     }
 }

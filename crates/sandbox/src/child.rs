@@ -3,7 +3,6 @@
 //! Nothing here allocates, locks, formats or panics: another thread of the caller may have held the allocator's lock
 //! when the child was made, and will never let go of it.
 
-use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use izba_sys::Errno;
@@ -45,10 +44,10 @@ pub(crate) struct Executor<'a> {
 impl Executor<'_> {
     /// Runs the plan. Comes back in no process.
     pub(crate) fn run(mut self) -> ! {
-        match self.run_from(0) {}
+        self.run_from(0)
     }
 
-    fn run_from(&mut self, first: usize) -> Infallible {
+    fn run_from(&mut self, first: usize) -> ! {
         let plan = self.plan;
         for (step_index, step) in plan.inside.iter().enumerate().skip(first) {
             let started = self.now();
@@ -93,6 +92,8 @@ impl Executor<'_> {
             Ok(root) => self.tell(&message, &[root.as_fd()]),
             Err(_) => self.tell(&message, &[]),
         }
+        // The mounts live as long as we do. The parent ends us, or its own end does.
+        let _gone = socket::receive(self.channel.as_fd(), &mut [0], &mut drop);
         process::exit(crate::STATUS_FAILED)
     }
 

@@ -87,17 +87,19 @@ impl Facts {
     /// # Errors
     /// The root can't be opened or isn't a directory.
     pub fn gather(sandbox: &Sandbox) -> io::Result<Self> {
-        let new_user = sandbox.namespaces.is_new(Kind::User);
-        let mounts = if new_user { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
+        let initial = stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE);
+        // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
+        let judged = !initial || sandbox.namespaces.is_new(Kind::User);
+        let mounts = if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
         let private = sandbox.system == SystemMounts::Private;
         Ok(Self {
             uid: credential::geteuid().as_raw(),
             gid: credential::getegid().as_raw(),
             effective: effective_capabilities(),
             bounding: bounding_set(),
-            initial_user_namespace: stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE),
-            proc_fully_visible: !new_user || visibility::fully_visible(&mounts, "proc", false),
-            sysfs_fully_visible: !new_user || visibility::fully_visible(&mounts, "sysfs", true),
+            initial_user_namespace: initial,
+            proc_fully_visible: !judged || visibility::fully_visible(&mounts, "proc", false),
+            sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
             root: root_facts(sandbox)?,

@@ -244,7 +244,7 @@ impl Parent<'_, '_> {
                 None => return Ok(()),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Done(report)) => self.tell(&report),
-                Some(Message::Failed(report)) => return Err(StartError::Step(StepError::inside(self.plan, &report, descriptor))),
+                Some(Message::Failed(report)) => return Err(StartError::Step(StepError::inside(self.plan, &report, descriptor.as_ref()))),
             }
         }
     }

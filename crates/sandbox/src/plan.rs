@@ -9,20 +9,23 @@ mod outside;
 mod program;
 mod root;
 mod system;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use view::Actor;
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use izba_sys::namespace::CloneFlags;
 
 use crate::call::{Call, Slot};
 use crate::facts::Facts;
 use crate::namespace::Kind;
-use crate::rootfs::Root;
-use crate::sandbox::{Init, Sandbox, Terminal};
+use crate::rootfs::{Root, SystemMounts};
+use crate::sandbox::{Init, Sandbox};
 
 /// An ordered list of steps, for the parent and for the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +40,20 @@ pub struct Plan {
     pub(crate) slots: Vec<String>,
     /// What is executed in the end.
     pub(crate) program: Program,
-    /// What the user should know: what isn't enforced, what can't be promised.
+    /// What the user should know of this plan: what can't be promised.
     pub notes: Vec<String>,
 }
+
+/// What no plan enforces yet.
+pub const NOT_ENFORCED: [&str; 4] = ["a seccomp filter", "Landlock rules", "LSM labels", "cgroup limits"];
 
 /// What execve(2) gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     pub candidates: Vec<CString>,
+    pub cwd: PathBuf,
     pub args: Vec<CString>,
     pub env: Vec<CString>,
-    pub terminal: bool,
 }
 
 /// A few calls with one purpose.
@@ -108,6 +114,19 @@ fn check(sandbox: &Sandbox) -> Result<(), PlanError> {
         return Err(PlanError::new(
             "a root file system is mounted in a mount namespace of its own, but the mount namespace is not to be new",
             "leave the mount namespace new, or give / as the root: then nothing is mounted",
+        ));
+    }
+    let mounts_nothing = sandbox.root == Root::Caller;
+    if mounts_nothing && !(sandbox.mounts.is_empty() && sandbox.files.is_empty()) {
+        return Err(PlanError::new(
+            "mounts are made in a mount namespace of the sandbox's own, but the caller's root is kept as it is",
+            "leave the mounts out, or let the mount namespace be new",
+        ));
+    }
+    if (mounts_nothing || sandbox.system != SystemMounts::Private) && !sandbox.sysctls.is_empty() {
+        return Err(PlanError::new(
+            "kernel settings are written through a /proc of the sandbox's own, and none is mounted",
+            "leave them out, or let the mount namespace be new",
         ));
     }
     if !namespaces.is_new(Kind::Uts) && (sandbox.hostname.is_some() || sandbox.domainname.is_some()) {
@@ -217,7 +236,8 @@ impl<'a> Planner<'a> {
         new.fold(CloneFlags::empty(), |flags, kind| flags | kind.clone_flag())
     }
 
-    fn finish(self) -> Plan {
+    fn finish(mut self) -> Plan {
+        self.release_child();
         let process = &self.sandbox.process;
         let later = if self.forks_early() { self.flags_of_early_fork() } else { CloneFlags::empty() };
         let clone_flags = self.new_flags() - later;
@@ -228,9 +248,9 @@ impl<'a> Planner<'a> {
             slots: self.slots,
             program: Program {
                 candidates: process.candidates.clone(),
+                cwd: process.cwd.clone(),
                 args: process.args.clone(),
                 env: process.env.clone(),
-                terminal: matches!(process.terminal, Terminal::New { .. }),
             },
             notes: self.notes,
         }

@@ -1,13 +1,19 @@
 //! Failures, in words: what failed, on what, why, and what to do.
 
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, OsStr};
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use izba_sys::Errno;
 use izba_sys::namespace::CloneFlags;
 
-use crate::call::Call;
+use crate::call::{At, Call, Slot};
+use crate::diagnose::{self, ExecFailure, Failed, Hint};
+use crate::idmap::MapWriter;
 use crate::message::Report;
+use crate::namespace::Kind;
 use crate::parent::Problem;
 use crate::plan::{Plan, Step};
 
@@ -35,56 +41,155 @@ pub enum StartError {
     Step(StepError),
 }
 
+impl StartError {
+    /// The exit status that says so: 127 where the program, or what it needs to run, isn't found; 126 where it can't be executed;
+    /// else 125.
+    pub fn status(&self) -> i32 {
+        match self {
+            Self::Step(StepError { exec: Some(exec), .. }) => i32::from(exec.status),
+            _ => crate::STATUS_FAILED,
+        }
+    }
+
+    /// The likely cause and what to do about it, found by looking.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Call { .. } => None,
+            Self::Clone { namespaces, errno } => {
+                let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect();
+                diagnose::cause(Failed::Namespaces(&kinds), *errno)
+            }
+            Self::Step(step) => step.hint.clone(),
+        }
+    }
+}
+
 /// A step of the plan that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("can't {title}: {call_text}: {}", self.reason())]
+#[derive(Debug)]
 pub struct StepError {
     /// What it was for.
     pub title: String,
     /// The call, as strace(1) shows it.
-    pub call_text: String,
-    /// Why.
-    pub errno: Option<Errno>,
-    helper: Option<String>,
-    pub(crate) call: Call,
-    /// The root as the child had it, to look for the cause in.
-    pub(crate) root: Option<OwnedFd>,
-    pub(crate) candidates: Vec<CString>,
+    pub call: String,
+    /// Why: the errno's words, or what a helper program said.
+    pub reason: String,
+    hint: Option<Hint>,
+    exec: Option<ExecFailure>,
 }
 
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.exec {
+            Some(exec) => f.write_str(&exec.message),
+            None => write!(f, "cannot {}: {}: {}", self.title, self.call, self.reason),
+        }
+    }
+}
+
+impl std::error::Error for StepError {}
+
 impl StepError {
+    /// Of a step of the parent.
     pub(crate) fn outside(plan: &Plan, step: &Step, call: &Call, problem: Problem) -> Self {
-        let (errno, helper) = match problem {
-            Problem::Errno(errno) => (Some(errno), None),
-            Problem::Helper(said) => (None, Some(said)),
-        };
-        Self { helper, ..Self::new(plan, step, call.clone(), errno, None) }
+        match problem {
+            Problem::Errno(errno) => Self::new(plan, step, call, errno),
+            Problem::Helper(said) => Self { reason: said, ..Self::new(plan, step, call, Errno::PERM) },
+        }
     }
 
-    pub(crate) fn inside(plan: &Plan, report: &Report, root: Option<OwnedFd>) -> Self {
+    /// Of a step of the child, which waits meanwhile, so that `root` is as it was.
+    pub(crate) fn inside(plan: &Plan, report: &Report, root: Option<&OwnedFd>) -> Self {
         let nothing = Step { title: "start".to_owned(), shell: None, calls: Vec::new() };
         let step = plan.inside.get(report.step).unwrap_or(&nothing);
-        let call = step.calls.get(report.call).cloned().unwrap_or(Call::Exec);
-        Self::new(plan, step, call, Some(Errno::from_raw_os_error(report.errno)), root)
+        let call = step.calls.get(report.call).unwrap_or(&Call::Exec);
+        let errno = Errno::from_raw_os_error(report.errno);
+        let mut error = Self::new(plan, step, call, errno);
+        if let (Call::Exec, Some(root)) = (call, root) {
+            let exec = diagnose::exec_cause(root.as_fd(), &plan.program.cwd, &plan.program.candidates, errno);
+            error.hint = None;
+            error.exec = Some(exec);
+        }
+        error
     }
 
-    fn new(plan: &Plan, step: &Step, call: Call, errno: Option<Errno>, root: Option<OwnedFd>) -> Self {
-        Self {
-            title: step.title.clone(),
-            call_text: plan.text_of(&call),
-            errno,
-            helper: None,
-            call,
-            root,
-            candidates: plan.program.candidates.clone(),
-        }
+    fn new(plan: &Plan, step: &Step, call: &Call, errno: Errno) -> Self {
+        let hint = cause(plan, call, errno);
+        Self { title: step.title.clone(), call: plan.text_of(call), reason: errno.to_string(), hint, exec: None }
     }
 
-    fn reason(&self) -> String {
-        match (&self.helper, self.errno) {
-            (Some(said), _) => said.clone(),
-            (None, Some(errno)) => errno.to_string(),
-            (None, None) => "unknown".to_owned(),
-        }
+    /// What to do about a program that couldn't be executed.
+    pub fn exec_remedy(&self) -> Option<&str> {
+        self.exec.as_ref().and_then(|exec| exec.remedy.as_deref())
     }
+}
+
+/// From a call to what it means.
+fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
+    let failed = match call {
+        Call::OpenTree { from: At::Host(path), .. } => Failed::Bind(host_path(path)),
+        Call::Open { at: At::Host(path), .. } => return opened(plan, path, errno),
+        Call::MountSetattr { idmap: Some(_), at: At::Slot(slot), .. } => Failed::IdMappedMount(source_of(plan, *slot)),
+        Call::FsOpen { .. } | Call::FsConfig { .. } | Call::FsCreate { .. } | Call::FsMount { .. } => Failed::Mount(fstype(plan, call)),
+        Call::PivotRoot => Failed::PivotRoot,
+        Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
+        Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
+        Call::WriteSetting { at: At::In(_, path), .. } => Failed::Sysctl(path.to_str().ok()?.strip_prefix("sys/")?),
+        Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => Failed::OomScore,
+        Call::SetRlimit { .. } => Failed::Rlimit,
+        Call::SetGroups(_) => Failed::Groups,
+        Call::SetGid(id) | Call::SetUid(id) => Failed::Id(*id),
+        Call::Mknod { .. } => Failed::Device,
+        Call::WriteMap { .. } => Failed::IdMap(MapWriter::Direct),
+        Call::RunMapHelper { .. } => Failed::IdMap(MapWriter::Helpers),
+        Call::Open { at: At::In(_, path), .. } | Call::Mkdir { path, .. } | Call::MakeFile { path, .. } => Failed::RootPath(host_path(path)),
+        Call::RefuseFilesystem { .. } => return Some(leads_into_proc()),
+        _ => Failed::Other,
+    };
+    diagnose::cause(failed, errno)
+}
+
+/// A path of the host that is opened: a namespace to join, or anything else.
+fn opened(plan: &Plan, path: &CStr, errno: Errno) -> Option<Hint> {
+    let joins = plan.inside.iter().flat_map(|step| &step.calls).find_map(|call| match call {
+        Call::Setns { kind, .. } => Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind),
+        _ => None,
+    });
+    match joins {
+        Some(kind) if path.to_bytes().starts_with(b"/proc/") => diagnose::cause(Failed::Join(kind), errno),
+        _ => diagnose::cause(Failed::HostPath(host_path(path)), errno),
+    }
+}
+
+fn leads_into_proc() -> Hint {
+    Hint {
+        cause: "the place to mount on lies in /proc: a link in the root file system leads there".to_owned(),
+        remedy: "name the place in /proc itself, if it is meant, or mend the root file system".to_owned(),
+    }
+}
+
+fn host_path(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// The host's path of the mount that a slot holds.
+fn source_of(plan: &Plan, slot: Slot) -> &Path {
+    let opened = plan.outside.iter().chain(&plan.inside).flat_map(|step| &step.calls).find_map(|call| match call {
+        Call::OpenTree { from: At::Host(path), to, .. } if *to == slot => Some(host_path(path)),
+        _ => None,
+    });
+    opened.unwrap_or(Path::new("?"))
+}
+
+/// The type of the file system that a call works on.
+fn fstype<'a>(plan: &'a Plan, call: &'a Call) -> &'a str {
+    let slot = match call {
+        Call::FsOpen { fstype, .. } => return fstype.to_str().unwrap_or_default(),
+        Call::FsConfig { fs, .. } | Call::FsCreate { fs } | Call::FsMount { fs, .. } => *fs,
+        _ => return "",
+    };
+    let opened = plan.inside.iter().flat_map(|step| &step.calls).find_map(|call| match call {
+        Call::FsOpen { fstype, to } if *to == slot => fstype.to_str().ok(),
+        _ => None,
+    });
+    opened.unwrap_or_default()
 }

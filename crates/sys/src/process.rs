@@ -1,6 +1,5 @@
 //! Processes: clone3(2), execve(2), pidfd_open(2), waitid(2), close_range(2).
 
-use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -93,19 +92,19 @@ impl Default for Stack {
 ///
 /// # Errors
 /// As [`clone3`]; EINVAL where children enter another time namespace, which memory can't be shared with.
-pub fn vfork(stack: &mut Stack, child: &mut dyn FnMut() -> Infallible) -> Result<i32, Errno> {
+pub fn vfork(stack: &mut Stack, child: &mut dyn FnMut()) -> Result<i32, Errno> {
     extern "C" fn enter(argument: *mut libc::c_void) -> libc::c_int {
         // SAFETY: `argument` is the pointer to `child` below, which the stopped parent keeps alive.
-        let child = unsafe { &mut *argument.cast::<&mut dyn FnMut() -> Infallible>() };
-        let never = child();
-        match never {}
+        let child = unsafe { &mut *argument.cast::<&mut dyn FnMut()>() };
+        child();
+        exit(libc::EXIT_FAILURE)
     }
     let mut child = child;
     let argument = (&raw mut child).cast();
     let room = stack.0.spare_capacity_mut().as_mut_ptr_range();
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the stack is 16-byte aligned, large enough, and used by nobody else; the parent stands still until the child has
-    // left it, so that borrowing `child` over there is exclusive; and the child never returns from `enter`.
+    // left it, so that borrowing `child` over there is exclusive; and the child never returns from `enter`, but exits.
     let pid = unsafe { libc::clone(enter, room.end.cast(), flags, argument) };
     crate::check_int(pid)
 }

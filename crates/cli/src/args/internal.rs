@@ -9,6 +9,8 @@ use clap::Args;
 pub const UNPACK: &str = "internal-unpack";
 /// The verb that removes.
 pub const REMOVE: &str = "internal-remove";
+/// The verb that sweeps the cache.
+pub const SWEEP: &str = "internal-sweep";
 
 #[derive(Debug, Args)]
 pub struct UnpackArgs {
@@ -25,4 +27,10 @@ pub struct RemoveArgs {
     /// Directories to remove with everything in them.
     #[arg(required = true)]
     pub trees: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The cache directory.
+    pub cache: PathBuf,
 }

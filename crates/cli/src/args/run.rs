@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use izba_sandbox::account::UserSpec;
 use izba_sandbox::capability::Capability;
 use izba_sandbox::idmap::IdRange;
@@ -41,12 +41,14 @@ executed, 127 when it isn't found.";
 #[derive(Debug, Args)]
 #[command(
     override_usage = "izba run [OPTIONS] ROOT [COMMAND [ARG...]]",
+    max_term_width = 110,
     after_help = EXAMPLES
 )]
 pub struct RunArgs {
     /// The root file system, and the program to run in it: by default the user's shell. Options end here.
     // One list, so that what follows ROOT is never taken for an option of ours.
-    #[arg(value_name = "ROOT [COMMAND", required = true, trailing_var_arg = true)]
+    // The usage line and the examples show it better than clap could.
+    #[arg(value_name = "ROOT", required = true, trailing_var_arg = true, hide = true)]
     pub root_and_command: Vec<OsString>,
     #[command(flatten)]
     pub root: RootArgs,

@@ -8,7 +8,8 @@ use crate::failure::{Failure, Result};
 /// ALL is taken first, wherever it is written; then single ones are added, then taken away, so that what is named in both
 /// is gone: `--cap-drop ALL --cap-add CHOWN` is CAP_CHOWN alone, as in other container tools.
 pub fn lower(args: &RightsArgs, everything: bool) -> Result<Capabilities> {
-    let (adds_all, drops_all) = (args.cap_add.contains(&CapabilityWord::All), args.cap_drop.contains(&CapabilityWord::All));
+    let (adds_all, drops_all) =
+        (args.cap_add.contains(&CapabilityWord::All), args.cap_drop.contains(&CapabilityWord::All));
     if adds_all && drops_all {
         return Err(Failure::new("--cap-add ALL and --cap-drop ALL contradict each other"));
     }

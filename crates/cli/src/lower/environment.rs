@@ -115,7 +115,12 @@ pub mod tests {
     }
 
     pub fn account() -> Account {
-        Account { ids: Ids::default(), name: Some("root".into()), home: Some("/root".into()), shell: Some("/bin/ash".into()) }
+        Account {
+            ids: Ids::default(),
+            name: Some("root".into()),
+            home: Some("/root".into()),
+            shell: Some("/bin/ash".into()),
+        }
     }
 
     fn show(args: &ProcessArgs, variables: &[(&str, &str)]) -> Vec<String> {

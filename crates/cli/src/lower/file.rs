@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn the_own_name_is_known() {
         let text = String::from_utf8(hosts("box", b"")).unwrap();
-        assert!(text.contains("127.0.0.1\tlocalhost\n") && text.contains("::1\t") && text.ends_with("127.0.1.1\tbox\n"));
+        assert!(
+            text.contains("127.0.0.1\tlocalhost\n") && text.contains("::1\t") && text.ends_with("127.0.1.1\tbox\n")
+        );
         assert_eq!(hosts("box", b"10.0.0.1 db"), b"10.0.0.1 db\n127.0.1.1\tbox\n");
         assert!(!String::from_utf8(hosts("localhost", b"")).unwrap().contains("127.0.1.1"));
     }
@@ -81,7 +83,11 @@ mod tests {
     #[test]
     fn what_the_user_mounts_stays_on_top() {
         let source = MountSource::Bind { path: "/x".into(), directory: false, recursive: true, idmap: false };
-        let mount = |target: &str| Mount { target: target.into(), source: source.clone(), attributes: MountAttributes::empty() };
+        let mount = |target: &str| Mount {
+            target: target.into(),
+            source: source.clone(),
+            attributes: MountAttributes::empty(),
+        };
         assert_eq!(paths(&Namespaces::isolated(), Some("box"), &[mount("/etc/hosts")]), ["/etc/hostname"]);
         assert!(paths(&Namespaces::isolated(), Some("box"), &[mount("/etc")]).is_empty());
     }

@@ -41,8 +41,10 @@ pub fn choose(args: &RunArgs, caller: &Caller) -> Result<Identity> {
     let joined = args.namespaces.join.iter().find(|join| join.kind == Kind::User);
     let shared = args.namespaces.share.contains(&Kind::User) || args.root.repair;
     if (by_hand || args.ids.userns) && (shared || joined.is_some()) {
-        return Err(Failure::new("--userns, --uidmap and --gidmap make a new user namespace, and another option keeps or joins one")
-            .remedy("leave one of them out"));
+        return Err(Failure::new(
+            "--userns, --uidmap and --gidmap make a new user namespace, and another option keeps or joins one",
+        )
+        .remedy("leave one of them out"));
     }
     if args.root.repair && !caller.privileged {
         return Err(Failure::new("--repair works with the machine's real ids and devices, which takes root")
@@ -69,6 +71,11 @@ pub fn of_ordinary_user(caller: &Caller) -> Identity {
     let gids = subordinate_ranges(&subgid, &name, caller.uid);
     let helped = || caller.program("newuidmap").is_some() && caller.program("newgidmap").is_some();
     if uids.is_empty() || gids.is_empty() || !helped() { Identity::OneId } else { Identity::Subordinate { uids, gids } }
+}
+
+/// The maps under which this caller's archives have been unpacked, where that takes a user namespace.
+pub fn usual_unpacking_maps(caller: &Caller) -> Result<Option<IdMaps>> {
+    if caller.privileged { Ok(None) } else { of_ordinary_user(caller).unpacking_maps(caller) }
 }
 
 fn read(path: &str) -> String {
@@ -172,10 +179,14 @@ pub fn fit_groups(ids: &mut Ids, user: &Namespace<IdMaps>, notes: &mut Vec<Strin
         ids.groups.clear();
         return;
     }
-    let (mapped, others): (Vec<u32>, Vec<u32>) = ids.groups.iter().partition(|&&gid| maps.gids.outside_of(gid).is_some());
+    let (mapped, others): (Vec<u32>, Vec<u32>) =
+        ids.groups.iter().partition(|&&gid| maps.gids.outside_of(gid).is_some());
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(u32::to_string).collect();
-        notes.push(format!("the program isn't in the groups {}: the user namespace doesn't map them", others.join(", ")));
+        notes.push(format!(
+            "the program isn't in the groups {}: the user namespace doesn't map them",
+            others.join(", ")
+        ));
     }
     ids.groups = mapped;
 }

@@ -20,7 +20,11 @@ pub fn lower(args: &RunArgs, caller: &Caller, namespaces: &Namespaces) -> Result
     let wanted = &args.mounts;
     let mut requests: Vec<&MountRequest> = wanted.volumes.iter().chain(&wanted.mounts).chain(&wanted.tmpfs).collect();
     requests.sort_by_key(|request| request.target.components().count());
-    if let Some(twice) = requests.iter().enumerate().find(|(index, one)| requests[..*index].iter().any(|other| other.target == one.target)) {
+    if let Some(twice) = requests
+        .iter()
+        .enumerate()
+        .find(|(index, one)| requests[..*index].iter().any(|other| other.target == one.target))
+    {
         return Err(Failure::new(format!("two mounts can't both be at {}", twice.1.target.display())));
     }
     let mounts = requests.into_iter().map(|request| one(request, caller, namespaces));
@@ -81,7 +85,9 @@ fn attributes(flags: Flags, device: bool) -> MountAttributes {
 fn allow_idmap(target: &Path, caller: &Caller, namespaces: &Namespaces) -> Result<()> {
     let problem = |why| Failure::new(format!("idmap, for {}: {why}", target.display()));
     if !namespaces.is_new(Kind::User) {
-        return Err(problem("there is no new user namespace whose ids could be mapped").remedy("--userns, or leave out idmap"));
+        return Err(
+            problem("there is no new user namespace whose ids could be mapped").remedy("--userns, or leave out idmap")
+        );
     }
     if !caller.privileged {
         return Err(problem("the kernel lets only the host's root show files with other ids")

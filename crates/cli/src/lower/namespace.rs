@@ -42,7 +42,9 @@ fn refuse_two_meanings(args: &RunArgs, kind: Kind) -> Result<()> {
     }
     let offset = if wanted.boottime.is_some() { "--boottime" } else { "--monotonic" };
     if kind == Kind::Time && (wanted.boottime.is_some() || wanted.monotonic.is_some()) {
-        return Err(Failure::new(format!("{offset} sets the clocks of a new time namespace, and another option keeps or joins one")));
+        return Err(Failure::new(format!(
+            "{offset} sets the clocks of a new time namespace, and another option keeps or joins one"
+        )));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::parse::path::in_root;
 /// Where PATH isn't set, as execvp(3) has it, but without the working directory.
 const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
 
-pub fn lower(args: &RunArgs, account: &Account, environment: Environment) -> Result<Process> {
+pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Result<Process> {
     let words = words(&args.root_and_command[1..], account);
     let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);
     Ok(Process {
@@ -40,6 +40,8 @@ pub fn lower(args: &RunArgs, account: &Account, environment: Environment) -> Res
 
 /// Without a command it is the user's shell. Never empty.
 fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
+    // As everywhere, "--" ends the options, where they have ended already.
+    let command = command.strip_prefix(&[OsString::from("--")]).unwrap_or(command);
     if command.is_empty() {
         return vec![account.shell.clone().unwrap_or_else(|| PathBuf::from("/bin/sh")).into_os_string()];
     }
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(words(&[], &account()), ["/bin/ash"]);
         assert_eq!(words(&[], &Account { shell: None, ..account() }), ["/bin/sh"]);
         assert_eq!(words(&["ls".into(), "-l".into()], &account()), ["ls", "-l"]);
+        assert_eq!(words(&["--".into(), "ls".into(), "--".into()], &account()), ["ls", "--"]);
+        assert_eq!(words(&["--".into()], &account()), ["/bin/ash"]);
     }
 
     #[test]

@@ -36,14 +36,17 @@ pub fn name(text: &OsStr, caller: &Caller) -> Result<RootName> {
     match metadata.file_type() {
         kind if kind.is_dir() => Ok(RootName::Directory(path)),
         kind if kind.is_file() => Ok(RootName::Archive(path)),
-        kind if kind.is_block_device() => Err(Failure::new(format!("{} is a disk, not a root file system", path.display()))
-            .remedy(format!("mount it first: mount {} /mnt && izba run --repair /mnt", path.display()))),
+        kind if kind.is_block_device() => {
+            Err(Failure::new(format!("{} is a disk, not a root file system", path.display()))
+                .remedy(format!("mount it first: mount {} /mnt && izba run --repair /mnt", path.display())))
+        }
         _ => Err(Failure::new(format!("{} is neither a directory nor an archive file", path.display()))),
     }
 }
 
 fn not_there(text: &OsStr, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format!("cannot use {} as a root file system", Path::new(text).display())).caused_by(error);
+    let failure =
+        Failure::new(format!("cannot use {} as a root file system", Path::new(text).display())).caused_by(error);
     if error.kind() == std::io::ErrorKind::NotFound {
         return failure.remedy("a directory, a tar archive, or the word host for this machine's own programs");
     }
@@ -101,7 +104,8 @@ impl Ground {
                 Ok(Root::Directory { path: path.clone(), writes })
             }
             Self::Unpacked { path, scratch } => {
-                let writes = writes(args, scratch.as_deref(), Writes::DiscardedFromMemory { size: memory::bytes(None) });
+                let writes =
+                    writes(args, scratch.as_deref(), Writes::DiscardedFromMemory { size: memory::bytes(None) });
                 Ok(Root::Directory { path: path.clone(), writes })
             }
         }
@@ -122,15 +126,19 @@ fn writes(args: &RootArgs, scratch: Option<&Path>, otherwise: Writes) -> Writes 
 fn assembled(args: &RootArgs, home: Option<&Path>) -> Result<Root> {
     let size = match args.ephemeral {
         Some(Ephemeral::Disk) => {
-            return Err(Failure::new("--ephemeral=disk is for a directory or an archive: the root of host is in memory")
-                .remedy("-v DIR:/tmp for a place on disk"));
+            return Err(Failure::new(
+                "--ephemeral=disk is for a directory or an archive: the root of host is in memory",
+            )
+            .remedy("-v DIR:/tmp for a place on disk"));
         }
         Some(Ephemeral::Sized(size)) => Some(size),
         Some(Ephemeral::Memory) | None => None,
     };
     if args.read_only || args.repair {
         let option = if args.repair { "--repair" } else { "--read-only" };
-        return Err(Failure::new(format!("{option} is for a directory or an archive: host is a private root of its own")));
+        return Err(Failure::new(format!(
+            "{option} is for a directory or an archive: host is a private root of its own"
+        )));
     }
     Ok(Root::Assembled { entries: host::entries(home), size: memory::bytes(size) })
 }
@@ -152,7 +160,9 @@ mod tests {
         let directory = Ground::Directory { path: "/r".into(), scratch: None };
         let unpacked = Ground::Unpacked { path: "/r".into(), scratch: None };
         assert_eq!(root(&directory, &RootArgs::default()), Writes::InPlace);
-        assert!(matches!(root(&unpacked, &RootArgs::default()), Writes::DiscardedFromMemory { size } if size > 1 << 20));
+        assert!(
+            matches!(root(&unpacked, &RootArgs::default()), Writes::DiscardedFromMemory { size } if size > 1 << 20)
+        );
         let read_only = RootArgs { read_only: true, ..RootArgs::default() };
         assert_eq!(root(&directory, &read_only), Writes::Refused);
         assert_eq!(root(&unpacked, &read_only), Writes::Refused);

@@ -76,7 +76,12 @@ mod tests {
     #[test]
     fn files_are_taken_literally() {
         let file = b"\xef\xbb\xbf# comment\n\nA=\"quoted\"\r\n  B=x # not a comment \nC\n  # indented\nD=1";
-        let expected = vec![set("A", "\"quoted\""), set("B", "x # not a comment "), Assignment::Copy(b"C".to_vec()), set("D", "1")];
+        let expected = vec![
+            set("A", "\"quoted\""),
+            set("B", "x # not a comment "),
+            Assignment::Copy(b"C".to_vec()),
+            set("D", "1"),
+        ];
         assert_eq!(parse_file(file), Ok(expected));
     }
 

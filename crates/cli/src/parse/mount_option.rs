@@ -44,10 +44,14 @@ impl Fields {
             ("target" | "dst" | "destination", Some(value)) => {
                 set(&mut self.target, path::mount_target(&value)?, "target")
             }
-            ("readonly" | "ro", value) => switch(&name, value).map(|on| self.flags.read_only = on),
-            ("idmap", value) => switch(&name, value).map(|on| self.idmap = on),
-            ("norecurse" | "bind-nonrecursive", value) => switch(&name, value).map(|on| self.recursive = !on),
-            ("type" | "source" | "src" | "target" | "dst" | "destination", None) => Err(format!("{name} needs a value: {name}=...")),
+            ("readonly" | "ro", value) => switch(&name, value.as_deref()).map(|on| self.flags.read_only = on),
+            ("idmap", value) => switch(&name, value.as_deref()).map(|on| self.idmap = on),
+            ("norecurse" | "bind-nonrecursive", value) => {
+                switch(&name, value.as_deref()).map(|on| self.recursive = !on)
+            }
+            ("type" | "source" | "src" | "target" | "dst" | "destination", None) => {
+                Err(format!("{name} needs a value: {name}=..."))
+            }
             (_, value) => {
                 self.own.push((name, value));
                 Ok(())
@@ -87,8 +91,8 @@ fn word(value: &OsStr) -> Result<String, String> {
     }
 }
 
-fn switch(name: &str, value: Option<OsString>) -> Result<bool, String> {
-    match value.as_ref().map(|value| value.as_bytes()) {
+fn switch(name: &str, value: Option<&OsStr>) -> Result<bool, String> {
+    match value.map(OsStr::as_bytes) {
         None | Some(b"true" | b"1") => Ok(true),
         Some(b"false" | b"0") => Ok(false),
         Some(_) => Err(format!("{name} is true or false, not {value:?}")),
@@ -145,7 +149,8 @@ mod tests {
 
     #[test]
     fn engines_words_for_a_tmpfs_are_known() {
-        let Wanted::Filesystem { options, .. } = read("type=tmpfs,dst=/t,tmpfs-size=1k,tmpfs-mode=755").unwrap().what else {
+        let Wanted::Filesystem { options, .. } = read("type=tmpfs,dst=/t,tmpfs-size=1k,tmpfs-mode=755").unwrap().what
+        else {
             panic!("a tmpfs")
         };
         assert_eq!(options, [("size".to_owned(), Some("1024".into())), ("mode".to_owned(), Some("0755".into()))]);

@@ -14,7 +14,8 @@ pub fn on_host(text: &OsStr, cwd: &Path, home: Option<&Path>) -> Result<PathBuf,
     if bytes != b"~" && !bytes.starts_with(b"~/") {
         return Ok(cwd.join(text));
     }
-    let home = home.ok_or_else(|| format!("{text:?}: your home directory isn't known, as HOME isn't set; write the path"))?;
+    let home =
+        home.ok_or_else(|| format!("{text:?}: your home directory isn't known, as HOME isn't set; write the path"))?;
     let below = bytes.get(2..).unwrap_or_default();
     Ok(if below.is_empty() { home.to_owned() } else { home.join(OsStr::from_bytes(below)) })
 }

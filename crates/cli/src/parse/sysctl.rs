@@ -7,8 +7,18 @@ use izba_sandbox::sandbox::Sysctl;
 
 /// What of `kernel.` belongs to an IPC namespace: ipc_namespaces(7).
 const IPC: [&str; 12] = [
-    "auto_msgmni", "msg_next_id", "msgmax", "msgmnb", "msgmni", "sem", "sem_next_id", "shm_next_id", "shm_rmid_forced", "shmall",
-    "shmmax", "shmmni",
+    "auto_msgmni",
+    "msg_next_id",
+    "msgmax",
+    "msgmnb",
+    "msgmni",
+    "sem",
+    "sem_next_id",
+    "shm_next_id",
+    "shm_rmid_forced",
+    "shmall",
+    "shmmax",
+    "shmmni",
 ];
 
 /// A setting, and the kind of namespace that it belongs to.
@@ -31,7 +41,9 @@ impl FromStr for Setting {
             return Err(format!("{name:?} is no kernel parameter: write a name such as net.ipv4.ip_forward"));
         }
         let kind = kind_of(&path).ok_or_else(|| {
-            format!("{name} belongs to no namespace, so setting it would change the whole machine: use sysctl(8) for that")
+            format!(
+                "{name} belongs to no namespace, so setting it would change the whole machine: use sysctl(8) for that"
+            )
         })?;
         Ok(Self { sysctl: Sysctl { path, value: value.to_owned() }, kind })
     }
@@ -97,8 +109,17 @@ mod tests {
     #[test]
     fn settings_of_the_whole_machine_and_ways_out_are_refused() {
         for bad in [
-            "", "x", "=1", "kernel.core_pattern=|/x", "vm.swappiness=1", "kernel=1", "net/../kernel/core_pattern=1", "net//x=1",
-            "net.=1", "/net/ipv4=1", "kernel/shmmax/../core_pattern=1",
+            "",
+            "x",
+            "=1",
+            "kernel.core_pattern=|/x",
+            "vm.swappiness=1",
+            "kernel=1",
+            "net/../kernel/core_pattern=1",
+            "net//x=1",
+            "net.=1",
+            "/net/ipv4=1",
+            "kernel/shmmax/../core_pattern=1",
         ] {
             assert!(bad.parse::<Setting>().is_err(), "{bad}");
         }

@@ -31,9 +31,12 @@ pub fn parse(text: &OsStr) -> Result<MountRequest, String> {
 pub fn option(word: &[u8]) -> Result<(String, Option<OsString>), String> {
     let text = String::from_utf8_lossy(word);
     let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
-    let known = ["size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "noswap", "inode64", "inode32"];
+    let known =
+        ["size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "noswap", "inode64", "inode32"];
     if !known.contains(&name) {
-        return Err(format!("{text:?} is no option of a tmpfs: use size=, mode=, nr_inodes=, uid=, gid=, ro, [no]exec, ..."));
+        return Err(format!(
+            "{text:?} is no option of a tmpfs: use size=, mode=, nr_inodes=, uid=, gid=, ro, [no]exec, ..."
+        ));
     }
     let value = match (name, value) {
         ("size", Some(size)) => Some(size.parse::<Size>()?.tmpfs()),
@@ -83,7 +86,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for bad in ["", "tmp", "/", "/a:size=big", "/a:mode=9", "/a:mode=+7", "/a:mode", "/a:colour=red", "/a:ro:b", "/a/../b"] {
+        for bad in
+            ["", "tmp", "/", "/a:size=big", "/a:mode=9", "/a:mode=+7", "/a:mode", "/a:colour=red", "/a:ro:b", "/a/../b"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

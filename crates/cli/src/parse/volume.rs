@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for bad in ["", "/a", ":", ":/b", "/a:", "/a:b", "/a:../b", "/a:/b/../c", "/a:/", "/a:/b:ro:x", "/a:/b:z", "/a:/b:RO"] {
+        for bad in
+            ["", "/a", ":", ":/b", "/a:", "/a:b", "/a:../b", "/a:/b/../c", "/a:/", "/a:/b:ro:x", "/a:/b:z", "/a:/b:RO"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

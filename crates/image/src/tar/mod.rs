@@ -144,7 +144,13 @@ impl<'a, R: BufRead> Reader<'a, R> {
     /// A header, or None at the end mark. An archive without one was cut off between two entries.
     fn header(&mut self) -> Result<Option<Header>, UnpackError> {
         let first = self.position == 0;
-        let header = Header(self.block().map_err(|e| if first { not_a_tar(e) } else { e })?);
+        let Some(block) = self.block()? else {
+            return Err(match first {
+                true => UnpackError::NotATar { found: "it is shorter than one tar header".into() },
+                false => truncated(&self.last),
+            });
+        };
+        let header = Header(block);
         if header.is_end() {
             return Ok(None);
         }
@@ -162,15 +168,22 @@ impl<'a, R: BufRead> Reader<'a, R> {
         Ok(Some(header))
     }
 
-    fn block(&mut self) -> Result<[u8; BLOCK], UnpackError> {
+    /// A whole block, or None if the input ends before it does.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, UnpackError> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
-        self.copy(BLOCK as u64, &mut |piece| {
-            block[filled..filled + piece.len()].copy_from_slice(piece);
-            filled += piece.len();
-            Ok(())
-        })?;
-        Ok(block)
+        while filled < BLOCK {
+            let piece = self.input.fill_buf().map_err(|e| input_error(e, &self.last))?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            let n = piece.len().min(BLOCK - filled);
+            block[filled..filled + n].copy_from_slice(&piece[..n]);
+            self.input.consume(n);
+            filled += n;
+        }
+        self.position += BLOCK as u64;
+        Ok(Some(block))
     }
 
     /// The content of a header that describes others.
@@ -237,7 +250,7 @@ impl<'a, R: BufRead> Reader<'a, R> {
         let (mut segments, size, mut more) = header.gnu_sparse()?;
         while more {
             // These blocks are not part of the entry's data.
-            let (next, last) = Header(self.extra_block()?).gnu_sparse_extension()?;
+            let (next, last) = Header(self.block()?.ok_or_else(|| truncated(&self.last))?).gnu_sparse_extension()?;
             segments.extend(next);
             more = last;
             if segments.len() as u64 * 24 > self.limits.header {
@@ -245,13 +258,6 @@ impl<'a, R: BufRead> Reader<'a, R> {
             }
         }
         Sparse { segments, size }.checked(stored)
-    }
-
-    fn extra_block(&mut self) -> Result<[u8; BLOCK], UnpackError> {
-        let data = self.data;
-        let block = self.block();
-        self.data = data;
-        block
     }
 
     fn pax_sparse(&mut self, pax: sparse::PaxSparse) -> Result<Sparse, UnpackError> {
@@ -263,7 +269,8 @@ impl<'a, R: BufRead> Reader<'a, R> {
             if self.data < BLOCK as u64 || map.len() as u64 >= self.limits.header {
                 return Err(UnpackError::corrupt("a sparse file's map is longer than its data or the limit"));
             }
-            map.extend_from_slice(&self.block()?);
+            map.extend_from_slice(&self.block()?.ok_or_else(|| truncated(&self.last))?);
+            self.data -= BLOCK as u64;
             if let Some(end) = sparse::map_length(&map)? {
                 break end;
             }
@@ -326,6 +333,7 @@ fn fill<'b, R: BufRead>(input: &'b mut R, last: &[u8]) -> Result<&'b [u8], Unpac
 fn input_error(error: io::Error, last: &[u8]) -> UnpackError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => truncated(last),
+        _ if crate::decompress::needs_memory(&error) => UnpackError::Dictionary,
         _ if error.raw_os_error().is_some() => UnpackError::Read(error),
         _ => UnpackError::corrupt(error.to_string()),
     }
@@ -335,12 +343,4 @@ fn truncated(last: &[u8]) -> UnpackError {
     let place =
         if last.is_empty() { "at its start".into() } else { format!("in or after the entry {}", printable(last)) };
     UnpackError::Truncated { place }
-}
-
-/// Bytes that end before the first header is complete are no archive that was cut off, but none at all.
-fn not_a_tar(error: UnpackError) -> UnpackError {
-    match error {
-        UnpackError::Truncated { .. } => UnpackError::NotATar { found: "it is shorter than one tar header".into() },
-        other => other,
-    }
 }

@@ -85,8 +85,14 @@ impl Archive {
 
 /// Runs `bytes` through a compressor's standard input and output.
 pub fn compress(program: &str, bytes: &[u8]) -> Vec<u8> {
+    compress_with(program, &[], bytes)
+}
+
+/// The same with more arguments.
+pub fn compress_with(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
     use std::process::{Command, Stdio};
-    let mut child = Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        Command::new(program).arg("-c").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());

@@ -188,7 +188,7 @@ fn what_is_no_archive_is_named() {
         (content("gzipped text", &compress("gzip", b"hello")), "shorter than one tar header"),
         (content("bz2", b"BZh91AY&SY"), "bzip2, which is not supported"),
         (content("lz4", b"\x04\x22\x4d\x18...."), "lz4, which is not supported"),
-        (content("half.gz", &compress("gzip", &tar)[..50]), "shorter than one tar header"),
+        (content("half.gz", &compress("gzip", &tar)[..50]), "cut off at its start"),
         (content("cut.tar", &tar[..1024]), "cut off"),
         (("directory".into(), scratch.dir("directory")), "is a directory, not an archive file"),
         (("missing".into(), scratch.path.join("missing")), "No such file"),

@@ -4,15 +4,15 @@ use std::fs;
 
 use izba_image::{Limits, Owners, Unpacking};
 
-use crate::archive::{Archive, compress};
+use crate::archive::{Archive, compress, compress_with};
 use crate::scratch::{Scratch, chain, picture};
 
 /// Unpacks `archive`, which shall fail and say `words`, with a sentinel beside the cache.
 fn assert_refused(what: &str, archive: &[u8], words: &str) {
-    assert_refused_within(what, archive, words, Limits::default());
+    assert_refused_within(what, archive, words, &Limits::default());
 }
 
-fn assert_refused_within(what: &str, archive: &[u8], words: &str, limits: Limits) {
+fn assert_refused_within(what: &str, archive: &[u8], words: &str, limits: &Limits) {
     let scratch = Scratch::new();
     scratch.dir("outside");
     scratch.write("outside/secret", b"as it was");
@@ -159,19 +159,19 @@ fn owners_that_are_none() {
 fn limits_hold() {
     let limits = || Limits { bytes: 100_000, entries: 10, depth: 5, header: 2000 };
     let many = (0..11).fold(Archive::default(), |archive, n| archive.file(&n.to_string(), ""));
-    assert_refused_within("entries", &many.finish(), "10 entries", limits());
+    assert_refused_within("entries", &many.finish(), "10 entries", &limits());
     let deep = Archive::default().file("a/b/c/d/e/f", "x").finish();
-    assert_refused_within("depth", &deep, "5 nested directories", limits());
+    assert_refused_within("depth", &deep, "5 nested directories", &limits());
     let large = "x".repeat(60_000);
     let large = Archive::default().file("a", &large).file("b", &large).finish();
-    assert_refused_within("bytes", &large, "100000 bytes", limits());
-    assert_refused_within("name", &Archive::default().long(b'L', &[b'x'; 3000]).finish(), "2000 bytes", limits());
+    assert_refused_within("bytes", &large, "100000 bytes", &limits());
+    assert_refused_within("name", &Archive::default().long(b'L', &[b'x'; 3000]).finish(), "2000 bytes", &limits());
     // Headers that describe headers for ever.
     let described = (0..20).fold(Archive::default(), |archive, _| archive.pax(&[("uid", b"1")])).finish();
-    assert_refused_within("descriptions", &described, "10 entries", limits());
+    assert_refused_within("descriptions", &described, "10 entries", &limits());
     // What comes after the end mark decompresses too.
     let bomb = [Archive::default().file("a", "x").finish(), vec![0; 200_000]].concat();
-    assert_refused_within("after the end", &compress("gzip", &bomb), "100000 bytes", limits());
+    assert_refused_within("after the end", &compress("gzip", &bomb), "100000 bytes", &limits());
 }
 
 #[test]
@@ -219,6 +219,16 @@ fn archives_cut_off_anywhere_are_refused() {
         (0..packed.len()).step_by(3).for_each(|cut| check(program, &packed, cut));
         check(program, &packed, packed.len() - 1);
     }
+}
+
+#[test]
+fn dictionaries_have_limits() {
+    let bytes = Archive::default().file("a", "x").finish();
+    let packed = |program: &str, args: &[&str]| compress_with(program, args, &bytes);
+    let words = "recompress it with a smaller dictionary";
+    assert_refused("xz", &packed("xz", &["--lzma2=dict=1GiB"]), words);
+    // A frame's window is no larger than its content, unless the size is not known beforehand.
+    assert_refused("zstd", &packed("zstd", &["--long=31", "--no-content-size"]), words);
 }
 
 #[test]

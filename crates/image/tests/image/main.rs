@@ -4,6 +4,9 @@
 //! Most tests need root (to make owners and devices, and to become somebody else) and say so when they don't have it.
 //! They use GNU tar, gzip, xz, zstd, strace and util-linux's unshare.
 
+// Clippy's leave for tests ends at their helper functions.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod archive;
 mod cache;
 mod crash;

@@ -55,7 +55,7 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
         match random.below(6) {
             0 => bytes[at] = u8::try_from(random.below(256)).unwrap(),
             1 => bytes[at] ^= 1 << random.below(8),
-            2 => bytes[at] = b"/.\0019257LKxgS"[random.below(14)],
+            2 => bytes[at] = b"/.\x00019257LKxgS"[random.below(14)],
             3 => {
                 let (from, len) = (random.below(bytes.len()), random.below(40));
                 let piece = bytes[from..bytes.len().min(from + len)].to_vec();

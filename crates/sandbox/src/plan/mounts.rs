@@ -41,7 +41,6 @@ impl Planner<'_> {
             Root::Assembled { entries, .. } => self.entry_sources(entries),
             Root::Directory { path, writes } => self.directory_source(path, writes),
         }
-        self.release_child();
         Ok(())
     }
 

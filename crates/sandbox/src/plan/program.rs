@@ -152,6 +152,5 @@ impl Planner<'_> {
                 "the PID namespace is shared: when izba dies the program is killed, but not what it has left in the background".to_owned(),
             );
         }
-        self.notes.push("not enforced yet: a seccomp filter, Landlock rules, LSM labels, cgroup limits".to_owned());
     }
 }

@@ -1,0 +1,147 @@
+//! `izba run`: options, intent, plan, kernel.
+
+use std::path::{Path, PathBuf};
+
+use izba_image::Tree;
+use izba_sandbox::facts::Facts;
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::parent::{self, Child, Done};
+use izba_sandbox::plan::Plan;
+use izba_sys::process::is_open;
+
+use crate::args::PlanFormat;
+use crate::args::run::{Ephemeral, RunArgs};
+use crate::caller::Caller;
+use crate::failure::{FAILED, Failure, Result};
+use crate::lower::identity::{self, Identity};
+use crate::lower::root::{self, Ground, RootName};
+use crate::lower::{self, Lowered};
+use crate::scratch::Scratch;
+use crate::{archive, cache_place, output, plan_json, plan_text, session, start, sweep};
+
+/// Runs a program and ends with its status.
+pub fn run(args: &RunArgs) -> Result<u8> {
+    // Before we open anything ourselves: it could get the same number.
+    check_descriptors(&args.process.descriptors)?;
+    let caller = Caller::of_this_process()?;
+    let identity = identity::choose(args, &caller)?;
+    let place = Place::prepare(args, &caller, &identity)?;
+    let result = run_in(args, &caller, &identity, &place);
+    place.clean_up(&caller, &identity);
+    result
+}
+
+fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -> Result<u8> {
+    let Lowered { sandbox, notes } = lower::lower(args, caller, identity, &place.ground)?;
+    let facts = Facts::gather(&sandbox)
+        .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
+    let plan = Plan::new(&sandbox, &facts).map_err(|error| start::unplanned(&error))?;
+    if args.show.dry_run {
+        return print(&plan, &notes, args.show.format.unwrap_or(PlanFormat::Text)).map(|()| 0);
+    }
+    notes.iter().chain(&plan.notes).for_each(output::note);
+    let child = spawn(&plan, args.show.explain)?;
+    let sweeping = sweep::in_background(&args.root.cache, caller);
+    let status = attend(child);
+    if let Some(sweeping) = sweeping {
+        // It says nothing, and a panic of it is no business of the program's.
+        let _ = sweeping.join();
+    }
+    status
+}
+
+fn check_descriptors(descriptors: &[i32]) -> Result<()> {
+    match descriptors.iter().find(|&&fd| !is_open(fd)) {
+        None => Ok(()),
+        Some(fd) => Err(Failure::new(format!("--fd {fd}: you have no open descriptor {fd}"))
+            .remedy(format!("open it in the shell: izba run --fd {fd} ... {fd}<FILE"))),
+    }
+}
+
+fn print(plan: &Plan, notes: &[String], format: PlanFormat) -> Result<()> {
+    output::print(|out| match format {
+        PlanFormat::Text => {
+            notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
+            plan_text::write(plan, out)
+        }
+        PlanFormat::Json => writeln!(out, "{:#}", plan_json::value(plan, notes)),
+    })
+}
+
+fn spawn(plan: &Plan, explain: bool) -> Result<Child> {
+    let mut say = |done: Done<'_>| output::say(plan_text::done(done.step, done.nanoseconds));
+    let observe: Option<&mut dyn FnMut(Done<'_>)> = if explain { Some(&mut say) } else { None };
+    parent::spawn(plan, observe).map_err(|error| start::failure(&error))
+}
+
+/// Stays with the program until it ends: its terminal, its signals, its status.
+fn attend(child: Child) -> Result<u8> {
+    let outcome =
+        session::attend(child).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
+    Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))
+}
+
+/// The root file system, and what is held as long as it is used.
+struct Place {
+    ground: Ground,
+    scratch: Option<Scratch>,
+    /// Keeps the cache from pruning the tree.
+    _tree: Option<Tree>,
+}
+
+impl Place {
+    fn prepare(args: &RunArgs, caller: &Caller, identity: &Identity) -> Result<Self> {
+        let name = root::name(&args.root_and_command[0], caller)?;
+        let tree = match &name {
+            RootName::Archive(path) => Some(tree(path, args, caller, identity)?),
+            RootName::Host | RootName::Directory(_) => None,
+        };
+        let on_disk = args.root.ephemeral == Some(Ephemeral::Disk) && name != RootName::Host;
+        let scratch = if on_disk && !args.show.dry_run { Some(scratch(args, caller)?) } else { None };
+        // A dry run makes none, and shows where it would be.
+        let planned =
+            || cache_place::existing(&args.root.cache, caller).map(|dir| crate::scratch::parent(&dir).join("NEW"));
+        let path =
+            if on_disk { scratch.as_ref().map(|scratch| scratch.path().to_owned()).or_else(planned) } else { None };
+        let ground = ground(args, name, tree.as_ref(), path);
+        Ok(Self { ground, scratch, _tree: tree })
+    }
+
+    /// Goes on after a failure, which doesn't change what the program ended with.
+    fn clean_up(self, caller: &Caller, identity: &Identity) {
+        let Some(scratch) = self.scratch else { return };
+        if let Err(failure) = scratch.remove(&|| identity.unpacking_maps(caller)) {
+            output::failure(&failure);
+        }
+    }
+}
+
+fn ground(args: &RunArgs, name: RootName, tree: Option<&Tree>, scratch: Option<PathBuf>) -> Ground {
+    let wanted = &args.namespaces;
+    let old_mounts = wanted.share.contains(&Kind::Mount) || wanted.join.iter().any(|join| join.kind == Kind::Mount);
+    match (name, tree) {
+        (RootName::Host, _) => Ground::Host,
+        (RootName::Directory(path), _) if old_mounts && path == Path::new("/") => Ground::Caller,
+        (RootName::Archive(_), Some(tree)) => Ground::Unpacked { path: tree.path().to_owned(), scratch },
+        (RootName::Directory(path) | RootName::Archive(path), _) => Ground::Directory { path, scratch },
+    }
+}
+
+fn scratch(args: &RunArgs, caller: &Caller) -> Result<Scratch> {
+    let (_cache, dir) = cache_place::open(&args.root.cache, caller)?;
+    Scratch::make(&dir)
+}
+
+fn tree(archive: &Path, args: &RunArgs, caller: &Caller, identity: &Identity) -> Result<Tree> {
+    if args.root.repair {
+        return Err(Failure::new("--repair works on a mounted system: a directory, not an archive"));
+    }
+    if !args.show.dry_run {
+        return archive::unpacked(archive, &args.root.cache, caller, identity);
+    }
+    archive::ready(archive, &args.root.cache, caller, identity)?.ok_or_else(|| {
+        let shown = archive.display();
+        Failure::new(format!("{shown} isn't unpacked yet, and a dry run changes nothing"))
+            .remedy(format!("izba run {shown} true, which unpacks it; then the dry run"))
+    })
+}
