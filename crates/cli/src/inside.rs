@@ -1,9 +1,8 @@
 //! izba runs itself in a user namespace, where the subordinate ids that own an archive's files are its own. It is a sandbox
 //! like any other, that keeps everything but ids and mounts.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 
 use izba_sandbox::capability::Capabilities;
 use izba_sandbox::facts::Facts;
@@ -12,7 +11,7 @@ use izba_sandbox::namespace::{Namespace, Namespaces};
 use izba_sandbox::parent;
 use izba_sandbox::plan::Plan;
 use izba_sandbox::rootfs::{Root, SystemMounts};
-use izba_sandbox::sandbox::{Ids, Init, Process, Sandbox, Terminal};
+use izba_sandbox::sandbox::{Init, Sandbox};
 
 use crate::args::internal;
 use crate::failure::{Failure, Result};
@@ -39,31 +38,12 @@ pub fn remove(maps: IdMaps, trees: Vec<OsString>) -> Result<()> {
 
 fn sandbox(maps: IdMaps, words: Vec<OsString>) -> Result<Sandbox> {
     let args = [vec![OsString::from("izba")], words].concat();
-    let process = Process {
-        // The very program that runs, wherever it came from.
-        candidates: vec![CString::from(c"/proc/self/exe")],
-        args: args.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?,
-        env: Vec::new(),
-        cwd: PathBuf::from("/"),
-        user: Ids::default(),
-        capabilities: Capabilities::all(),
-        no_new_privs: true,
-        rlimits: Vec::new(),
-        oom_score_adj: None,
-        descriptors: Vec::new(),
-        terminal: Terminal::Inherit,
-        init: Init::Program,
-    };
-    Ok(Sandbox {
-        root: Root::Caller,
-        no_pivot: false,
-        namespaces: Namespaces { user: Namespace::New(maps), mount: Namespace::New(()), ..Namespaces::shared() },
-        system: SystemMounts::None,
-        mounts: Vec::new(),
-        files: Vec::new(),
-        hostname: None,
-        domainname: None,
-        sysctls: Vec::new(),
-        process,
-    })
+    // The very program that runs, wherever it came from.
+    let mut sandbox = Sandbox::new(Root::Caller, c"/proc/self/exe", &[]);
+    sandbox.namespaces = Namespaces { user: Namespace::New(maps), mount: Namespace::New(()), ..Namespaces::shared() };
+    sandbox.system = SystemMounts::None;
+    sandbox.process.args = args.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?;
+    sandbox.process.capabilities = Capabilities::all();
+    sandbox.process.init = Init::Program;
+    Ok(sandbox)
 }

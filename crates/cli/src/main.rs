@@ -1,5 +1,7 @@
 //! izba: Linux isolation from a single namespace up to a full container.
 
+#![cfg_attr(not(test), no_main)]
+
 mod archive;
 mod args;
 mod cache_place;
@@ -19,23 +21,22 @@ mod start;
 mod sweep;
 mod terminal;
 
-use std::process::ExitCode;
-
 use args::{Cli, Verb};
 use clap::Parser;
 
-fn main() -> ExitCode {
+#[cfg(not(test))]
+izba_sys::entry!(izba);
+
+/// The exit status.
+fn izba() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match run(&cli.verb) {
-        Ok(status) => ExitCode::from(status),
-        Err(failure) => {
-            output::failure(&failure);
-            ExitCode::from(failure.status)
-        }
-    }
+    run(&cli.verb).unwrap_or_else(|failure| {
+        output::failure(&failure);
+        failure.status
+    })
 }
 
 fn run(verb: &Verb) -> failure::Result<u8> {
@@ -58,8 +59,8 @@ fn doctor(format: args::TableFormat) -> failure::Result<u8> {
 }
 
 /// Help goes to stdout with status 0; a mistake to stderr with 125, as 2 could be the program's own status.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     // If nobody reads it, nobody misses it.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(failure::FAILED) } else { ExitCode::SUCCESS }
+    if error.use_stderr() { failure::FAILED } else { 0 }
 }

@@ -53,26 +53,32 @@ impl Executor<'_> {
             let started = self.now();
             for (call_index, call) in step.calls.iter().enumerate() {
                 let result = match call {
-                    Call::Vfork => self.vfork(step_index),
+                    Call::Vfork => self.vfork(step_index, started),
                     other => self.call(other),
                 };
                 if let Err(errno) = result {
                     self.fail(step_index, call_index, errno);
                 }
             }
-            if self.explain {
-                let report = Report { step: step_index, call: 0, errno: 0, started, ended: self.now() };
-                self.tell(&Message::Done(report), &[]);
-            }
+            self.done(step_index, started);
         }
         process::exit(crate::STATUS_FAILED)
     }
 
     /// The child goes on with the next step. This process stands still until the program is executed, and then watches it.
-    fn vfork(&mut self, step: usize) -> Result<(), Errno> {
+    fn vfork(&mut self, step: usize, started: u64) -> Result<(), Errno> {
         let Some(mut stack) = self.stack.take() else { return Err(Errno::NOMEM) };
-        let program = process::vfork(&mut stack, &mut || self.run_from(step + 1))?;
+        let program = process::vfork(&mut stack, &mut || {
+            self.done(step, started);
+            self.run_from(step + 1)
+        })?;
         supervise(program, self.caller.as_fd())
+    }
+
+    fn done(&self, step: usize, started: u64) {
+        if self.explain {
+            self.tell(&Message::Done(Report { step, call: 0, errno: 0, started, ended: self.now() }), &[]);
+        }
     }
 
     fn now(&self) -> u64 {

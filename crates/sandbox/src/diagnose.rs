@@ -183,7 +183,7 @@ fn join(kind: Kind, errno: Errno) -> Option<Hint> {
     let rule = match (errno, kind) {
         (Errno::ACCESS, _) => (
             "the caller may not look at that process (ptrace(2), PTRACE_MODE_READ)",
-            "run izba as its user, or as root",
+            "run izba as its user, join its user namespace as well (--join user=PID), or run izba as root",
         ),
         (Errno::NOENT | Errno::SRCH, _) => {
             ("the process has ended, or there is no such file", "look for it with lsns or izba ns list")

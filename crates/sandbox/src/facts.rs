@@ -57,6 +57,8 @@ pub struct Facts {
     pub guarded: Vec<Guarded>,
     /// Has the caller a mqueue mount that can be bound?
     pub host_mqueue: bool,
+    /// Has the user namespace that is to be joined given setgroups(2) up?
+    pub joined_denies_setgroups: bool,
     /// What is known of the root directory.
     pub root: RootFacts,
 }
@@ -102,6 +104,7 @@ impl Facts {
             sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
+            joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(|path| denies_setgroups(path)),
             root: root_facts(sandbox)?,
         })
     }
@@ -122,6 +125,13 @@ fn bits(set: CapabilitySet) -> u64 {
 
 fn bounding_set() -> Capabilities {
     Capability::all().filter(|capability| credential::in_bounding_set(capability.number()) == Ok(true)).collect()
+}
+
+/// /proc/PID/setgroups stands beside /proc/PID/ns/user; of a namespace that a file elsewhere stands for it isn't known.
+fn denies_setgroups(namespace: &Path) -> bool {
+    let process = namespace.parent().and_then(Path::parent);
+    let answer = process.and_then(|process| std::fs::read_to_string(process.join("setgroups")).ok());
+    answer.is_some_and(|answer| answer.trim() == "deny")
 }
 
 /// A new procfs or sysfs has the same fixed entries as the caller's, so the caller's is asked.

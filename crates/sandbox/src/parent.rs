@@ -162,7 +162,7 @@ impl Parent<'_, '_> {
         for step in &self.plan.outside {
             let started = monotonic_now();
             for call in &step.calls {
-                self.call(call).map_err(|problem| StartError::Step(StepError::outside(self.plan, step, call, problem)))?;
+                self.call(call).map_err(|problem| StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem))))?;
             }
             if let Some(observe) = &mut self.observe {
                 observe(Done { step, nanoseconds: monotonic_now() - started });
@@ -244,7 +244,9 @@ impl Parent<'_, '_> {
                 None => return Ok(()),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Done(report)) => self.tell(&report),
-                Some(Message::Failed(report)) => return Err(StartError::Step(StepError::inside(self.plan, &report, descriptor.as_ref()))),
+                Some(Message::Failed(report)) => {
+                    return Err(StartError::Step(Box::new(StepError::inside(self.plan, &report, descriptor.as_ref()))));
+                }
             }
         }
     }

@@ -38,7 +38,7 @@ pub enum StartError {
     },
     /// A step of the plan failed.
     #[error("{0}")]
-    Step(StepError),
+    Step(Box<StepError>),
 }
 
 impl StartError {
@@ -46,7 +46,7 @@ impl StartError {
     /// else 125.
     pub fn status(&self) -> i32 {
         match self {
-            Self::Step(StepError { exec: Some(exec), .. }) => i32::from(exec.status),
+            Self::Step(step) => step.exec.as_ref().map_or(crate::STATUS_FAILED, |exec| i32::from(exec.status)),
             _ => crate::STATUS_FAILED,
         }
     }
@@ -56,7 +56,7 @@ impl StartError {
         match self {
             Self::Call { .. } => None,
             Self::Clone { namespaces, errno } => {
-                let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect();
+                let kinds = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect::<Vec<_>>();
                 diagnose::cause(Failed::Namespaces(&kinds), *errno)
             }
             Self::Step(step) => step.hint.clone(),
@@ -81,7 +81,7 @@ impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.exec {
             Some(exec) => f.write_str(&exec.message),
-            None => write!(f, "cannot {}: {}: {}", self.title, self.call, self.reason),
+            None => write!(f, "{} failed: {}: {}", self.title, self.call, self.reason),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The intent: what is wanted, as plain typed data. Everything untrusted has been parsed and checked
 //! before it becomes one of these types.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 
 use crate::capability::Capabilities;
@@ -36,6 +36,51 @@ pub struct Sandbox {
     pub sysctls: Vec<Sysctl>,
     /// The program.
     pub process: Process,
+}
+
+impl Sandbox {
+    /// A program in a root, isolated as `izba run` does it for root by default: all namespaces new but user and time, /proc, /dev and
+    /// /sys private, a small set of capabilities, no way to gain more. `program` is looked for at this one path. The fields are
+    /// there to be changed; who isn't root needs a new user namespace:
+    ///
+    /// ```
+    /// use izba_sandbox::idmap::IdMaps;
+    /// use izba_sandbox::namespace::Namespace;
+    /// use izba_sandbox::rootfs::{Root, Writes};
+    /// use izba_sandbox::sandbox::Sandbox;
+    ///
+    /// let root = Root::Directory { path: "/srv/rootfs".into(), writes: Writes::Refused };
+    /// let mut sandbox = Sandbox::new(root, c"/bin/sh", &[c"sh", c"-c", c"id"]);
+    /// // User and group 1000 outside become root inside.
+    /// sandbox.namespaces.user = Namespace::New(IdMaps::own_ids((0, 0), (1000, 1000)));
+    /// ```
+    pub fn new(root: Root, program: &CStr, args: &[&CStr]) -> Self {
+        Self {
+            root,
+            no_pivot: false,
+            namespaces: Namespaces::isolated(),
+            system: SystemMounts::Private,
+            mounts: Vec::new(),
+            files: Vec::new(),
+            hostname: None,
+            domainname: None,
+            sysctls: Vec::new(),
+            process: Process {
+                candidates: vec![program.to_owned()],
+                args: args.iter().map(|&arg| arg.to_owned()).collect(),
+                env: Vec::new(),
+                cwd: PathBuf::from("/"),
+                user: Ids::default(),
+                capabilities: Capabilities::small(),
+                no_new_privs: true,
+                rlimits: Vec::new(),
+                oom_score_adj: None,
+                descriptors: Vec::new(),
+                terminal: Terminal::Inherit,
+                init: Init::Builtin,
+            },
+        }
+    }
 }
 
 /// A file with the given content, readable by all, at a path of the new root.

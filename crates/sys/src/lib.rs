@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub mod credential;
+pub mod entry;
 pub mod mount;
 pub mod namespace;
 pub mod network;

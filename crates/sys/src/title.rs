@@ -20,8 +20,12 @@ extern "C" fn remember(count: c_int, arguments: *const *mut c_char, _environment
     if count < 1 || arguments.is_null() {
         return;
     }
-    // SAFETY: the C runtime passes main's argument vector, which has `count` entries.
-    let (first, last) = unsafe { (*arguments, *arguments.add(last)) };
+    // SAFETY: the C runtime passes main's argument vector, which has `count` entries, so the first can be read,
+    let first = unsafe { arguments.read() };
+    // SAFETY: and so does the last lie in it,
+    let last = unsafe { arguments.add(last) };
+    // SAFETY: and can be read.
+    let last = unsafe { last.read() };
     // SAFETY: every entry is a NUL-terminated string that lives as long as the process.
     let length = unsafe { CStr::from_ptr(last) }.count_bytes();
     // The kernel lays the strings out one after the other.

@@ -27,6 +27,10 @@ pub fn lower(args: &RunArgs, caller: &Caller, user: Namespace<IdMaps>) -> Result
         namespaces.join(join.kind, caller.absolute(&join.path));
     }
     namespaces.user = user;
+    if namespaces.is_shared(Kind::User) && !caller.privileged && namespaces.new_kinds().next().is_some() {
+        return Err(Failure::new("--share user: only in a user namespace of its own can an ordinary user make other namespaces")
+            .remedy("leave out --share user, or run izba as root"));
+    }
     Ok(namespaces)
 }
 
@@ -58,7 +62,7 @@ mod tests {
     fn lowered(options: &[&str]) -> Result<Namespaces> {
         let line = ["izba", "run"].into_iter().chain(options.iter().copied()).chain(["host"]);
         let Verb::Run(args) = Cli::try_parse_from(line).unwrap().verb else { panic!("run") };
-        let caller = crate::lower::environment::tests::caller(&[]);
+        let caller = Caller { privileged: true, ..crate::lower::environment::tests::caller(&[]) };
         lower(&args, &caller, Namespace::Share)
     }
 

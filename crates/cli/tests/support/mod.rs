@@ -1,6 +1,7 @@
 //! The ground that a test stands on: a directory of its own with the binary and what the test makes, a marker by which
 //! its processes are known, and at the end a look whether anything is left.
 #![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -30,7 +31,7 @@ pub enum User {
 impl User {
     pub const ALL: [Self; 3] = [Self::Root, Self::Ranges, Self::OneId];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Ranges => "izba-test",

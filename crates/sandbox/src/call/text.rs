@@ -6,20 +6,23 @@ use std::fmt::Write;
 use izba_sys::mount::MountAttributes;
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
+use izba_sys::rlimit::Resource;
 
 use super::{At, Call, Resolve, Slot};
-use crate::plan::Plan;
+use crate::capability::{Capabilities, Capability};
+use crate::plan::{Plan, Program};
 
 impl Plan {
     /// The system calls that change something, as strace(1) shows them.
     pub(crate) fn text_of(&self, call: &Call) -> String {
-        let text = Text { slots: &self.slots };
+        let text = Text { slots: &self.slots, program: &self.program };
         text.mounting(call).or_else(|| text.files(call)).or_else(|| text.process(call)).unwrap_or_else(|| text.rights(call))
     }
 }
 
 struct Text<'a> {
     slots: &'a [String],
+    program: &'a Program,
 }
 
 impl Text<'_> {
@@ -37,12 +40,16 @@ impl Text<'_> {
         }
     }
 
+    fn openat2(&self, at: &At, flags: OFlags, resolve: Resolve) -> String {
+        format!("openat2({}, {{flags={}, resolve={}}}, 24)", self.at(at), open_flag_names(flags), resolve_names(resolve))
+    }
+
     fn mounting(&self, call: &Call) -> Option<String> {
         Some(match call {
             Call::OpenTree { from, recursive, .. } => {
-                let empty = if matches!(from, At::Slot(_)) { "AT_EMPTY_PATH|" } else { "" };
+                let empty = if matches!(from, At::Slot(_)) { "|AT_EMPTY_PATH" } else { "" };
                 let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
-                format!("open_tree({}, {empty}OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{recursive})", self.at(from))
+                format!("open_tree({}, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{empty}{recursive})", self.at(from))
             }
             Call::FsOpen { fstype, .. } => format!("fsopen({}, FSOPEN_CLOEXEC)", quoted(fstype)),
             Call::FsConfig { fs, key, value: Some(value) } => {
@@ -65,7 +72,9 @@ impl Text<'_> {
                 };
                 let idmapped = if idmap.is_some() { *set | MountAttributes::MOUNT_ATTR_IDMAP } else { *set };
                 let propagation = propagation.map_or("0", |propagation| propagation.flag_name());
-                format!("mount_setattr({}, {flags}, {{attr_set={}, propagation={propagation}}})", self.at(at), attribute_names(idmapped))
+                let change = format!("attr_set={}, attr_clr=0, propagation={propagation}", attribute_names(idmapped));
+                let userns = idmap.map_or_else(|| "0".to_owned(), |slot| self.slot(slot));
+                format!("mount_setattr({}, {flags}, {{{change}, userns_fd={userns}}}, 32)", self.at(at))
             }
             Call::MoveMount { mount, target } => {
                 let to_empty = if matches!(target, At::Slot(_)) { "|MOVE_MOUNT_T_EMPTY_PATH" } else { "" };
@@ -80,25 +89,30 @@ impl Text<'_> {
     fn files(&self, call: &Call) -> Option<String> {
         Some(match call {
             Call::Open { at, flags, resolve, .. } => {
-                format!("openat2({}, {{flags={}, resolve={}}})", self.at(at), open_flag_names(*flags), resolve_names(*resolve))
+                self.openat2(at, *flags, *resolve)
             }
             Call::RefuseFilesystem { slot, .. } => format!("fstatfs({})", self.slot(*slot)),
             Call::RequireDevice { slot, major, minor } => format!("fstat({}) # has to be {major}:{minor}", self.slot(*slot)),
             Call::Mkdir { dir, path, mode } => format!("mkdirat({}, {}, 0{mode:o})", self.slot(*dir), quoted(path)),
             Call::Mknod { dir, name, mode, major, minor } => {
-                let device = format!("makedev({major:#x}, {minor:#x})");
+                let device = format!("makedev({}, {})", hexadecimal(*major), hexadecimal(*minor));
                 format!("mknodat({}, {}, S_IFCHR|0{mode:o}, {device})", self.slot(*dir), quoted(name))
             }
             Call::Symlink { target, dir, path } => format!("symlinkat({}, {}, {})", quoted(target), self.slot(*dir), quoted(path)),
             Call::Unlink { dir, name } => format!("unlinkat({}, {}, 0)", self.slot(*dir), quoted(name)),
             Call::MakeFile { dir, path, mode, content } => {
                 let open = format!("openat({}, {}, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0{mode:o})", self.slot(*dir), quoted(path));
-                if content.is_empty() { open } else { format!("{open}; write({})", quoted_bytes(content)) }
+                if content.is_empty() { open } else { format!("{open}; {}", write_of(content)) }
             }
-            Call::WriteSetting { at, content } => format!("openat2({}, {{flags=O_WRONLY|O_CLOEXEC}}); write({})", self.at(at), quoted_bytes(content)),
+            Call::WriteSetting { at, content } => {
+                let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
+                format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
+            }
             Call::Fchdir { dir } => format!("fchdir({})", self.slot(*dir)),
             Call::Chroot => "chroot(\".\")".to_owned(),
-            Call::WriteMap { file, content } => format!("openat(AT_FDCWD, \"/proc/PID/{file}\", O_WRONLY|O_CLOEXEC); write({})", quoted_bytes(content)),
+            Call::WriteMap { file, content } => {
+                format!("openat(AT_FDCWD, \"/proc/PID/{file}\", O_WRONLY|O_CLOEXEC); {}", write_of(content))
+            }
             Call::RunMapHelper { helper, args } => format!("{helper} PID {}", args.join(" ")),
             Call::OpenChildNamespace { kind, .. } => format!("openat(AT_FDCWD, \"/proc/PID/ns/{kind}\", O_RDONLY|O_CLOEXEC)"),
             _ => return None,
@@ -109,7 +123,9 @@ impl Text<'_> {
         Some(match call {
             Call::SetHostname(name) => format!("sethostname({}, {})", quoted(name), name.count_bytes()),
             Call::SetDomainname(name) => format!("setdomainname({}, {})", quoted(name), name.count_bytes()),
-            Call::LoopbackUp => "ioctl(SOCKET, SIOCSIFFLAGS, {ifr_name=\"lo\", ifr_flags=IFF_UP|IFF_RUNNING})".to_owned(),
+            Call::LoopbackUp => "socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP); \
+                ioctl({socket}, SIOCSIFFLAGS, {ifr_name=\"lo\", ifr_flags=IFF_UP|IFF_RUNNING})"
+                .to_owned(),
             Call::Setns { namespace, kind } => format!("setns({}, {})", self.slot(*namespace), kind.names()),
             Call::Unshare(flags) => format!("unshare({})", flags.names()),
             Call::AwaitParent { receive } => format!("recvmsg(CHANNEL) # {} descriptors", receive.len()),
@@ -118,25 +134,33 @@ impl Text<'_> {
             Call::ReplaceArguments(name) => format!("prctl(PR_SET_NAME, {})", quoted(name)),
             Call::ClearUmask => "umask(000)".to_owned(),
             Call::RestoreUmask => "umask(CALLER)".to_owned(),
-            Call::OpenTerminal { master, rows, columns, .. } => {
-                let master = self.slot(*master);
-                format!("ioctl({master}, TIOCSPTLCK, [0]); ioctl({master}, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC); \
-                    ioctl({master}, TIOCSWINSZ, {{ws_row={rows}, ws_col={columns}}})")
+            Call::OpenTerminal { master, to, rows, columns } => {
+                let (master, slave) = (self.slot(*master), self.slot(*to));
+                let flags = (OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC).bits();
+                let size = format!("{{ws_row={rows}, ws_col={columns}, ws_xpixel=0, ws_ypixel=0}}");
+                format!("ioctl({master}, TIOCSPTLCK, [0]); ioctl({master}, TIOCGPTPEER, {flags:#x}); ioctl({slave}, TIOCSWINSZ, {size})")
             }
             Call::AttachTerminal { slot } => {
                 let slot = self.slot(*slot);
-                format!("dup3({slot}, 0, 0); dup3({slot}, 1, 0); dup3({slot}, 2, 0); ioctl(0, TIOCSCTTY, 0)")
+                format!("dup2({slot}, 0); dup2({slot}, 1); dup2({slot}, 2); ioctl({slot}, TIOCSCTTY, 0)")
             }
             Call::Fork { namespaces } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
-            Call::Vfork => "clone({flags=CLONE_VM|CLONE_VFORK|SIGCHLD})".to_owned(),
+            Call::Vfork => "clone(child_stack={stack}, flags=CLONE_VM|CLONE_VFORK|SIGCHLD)".to_owned(),
             Call::Setsid => "setsid()".to_owned(),
             Call::NewSessionKeyring => "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".to_owned(),
-            Call::CloseOnExec => "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)".to_owned(),
+            Call::CloseOnExec => "close_range(3, 2147483647, CLOSE_RANGE_CLOEXEC)".to_owned(),
             Call::KeepOverExec(fd) => format!("fcntl({fd}, F_SETFD, 0)"),
-            Call::RestoreSignals => "rt_sigaction(SIGPIPE, SIG_DFL); rt_sigprocmask(SIG_SETMASK, CALLER)".to_owned(),
-            Call::Exec => "execve(PROGRAM, ARGS, ENV)".to_owned(),
+            Call::RestoreSignals => "rt_sigaction(SIGPIPE, {sa_handler=SIG_DFL}); rt_sigprocmask(SIG_SETMASK, CALLER)".to_owned(),
+            Call::Exec => self.exec(),
             _ => return None,
         })
+    }
+
+    /// Each candidate until one is there. The environment may hold secrets, so that it isn't shown.
+    fn exec(&self) -> String {
+        let args: Vec<String> = self.program.args.iter().map(|arg| quoted(arg)).collect();
+        let attempts = self.program.candidates.iter().map(|path| format!("execve({}, [{}], ENV)", quoted(path), args.join(", ")));
+        attempts.collect::<Vec<_>>().join("; ")
     }
 
     fn rights(&self, call: &Call) -> String {
@@ -145,17 +169,21 @@ impl Text<'_> {
             Call::DieWithParent => "prctl(PR_SET_PDEATHSIG, SIGKILL)".to_owned(),
             Call::SetRlimit { resource, soft, hard } => {
                 let show = |limit: &Option<u64>| limit.map_or("RLIM64_INFINITY".to_owned(), |limit| limit.to_string());
-                format!("prlimit64(0, {resource:?}, {{rlim_cur={}, rlim_max={}}})", show(soft), show(hard))
+                format!("prlimit64(0, {}, {{rlim_cur={}, rlim_max={}}}, NULL)", resource_name(*resource), show(soft), show(hard))
             }
             Call::DropFromBoundingSet(number) => {
-                let name = crate::capability::Capability::all().find(|capability| capability.number() == *number);
+                let name = Capability::all().find(|capability| capability.number() == *number);
                 format!("prctl(PR_CAPBSET_DROP, {})", name.map_or_else(|| number.to_string(), |name| name.to_string()))
             }
             Call::SetGroups(groups) => format!("setgroups({}, {groups:?})", groups.len()),
             Call::SetGid(gid) => format!("setresgid({gid}, {gid}, {gid})"),
             Call::SetUid(uid) => format!("setresuid({uid}, {uid}, {uid})"),
             Call::ClearAmbient => "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)".to_owned(),
-            Call::SetCapabilities(bits) => format!("capset(effective={bits:#x}, permitted={bits:#x}, inheritable=0)"),
+            Call::SetCapabilities(bits) => {
+                let held = joined(Capabilities::from_bits(*bits).iter().map(|capability| format!("1<<{capability}")));
+                let version = "{version=_LINUX_CAPABILITY_VERSION_3, pid=0}";
+                format!("capset({version}, {{effective={held}, permitted={held}, inheritable=0}})")
+            }
             Call::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)".to_owned(),
             _ => String::new(),
         }
@@ -163,15 +191,37 @@ impl Text<'_> {
 }
 
 pub(crate) fn clone_flag_names(namespaces: CloneFlags) -> String {
-    joined(namespaces.iter_names().map(|(name, _)| name).chain(["PIDFD"]).map(|name| format!("CLONE_{name}")))
+    joined(["PIDFD"].into_iter().chain(namespaces.iter_names().map(|(name, _)| name)).map(|name| format!("CLONE_{name}")))
 }
 
 fn attribute_names(attributes: MountAttributes) -> String {
     joined(attributes.iter_names().map(|(name, _)| name).filter(|name| *name != "MOUNT_ATTR_RELATIME"))
 }
 
+/// In strace's order.
 fn open_flag_names(flags: OFlags) -> String {
-    joined((flags | OFlags::CLOEXEC).iter_names().map(|(name, _)| name)).replace("O_O_", "O_")
+    const NAMES: [(OFlags, &str); 4] =
+        [(OFlags::NOCTTY, "O_NOCTTY"), (OFlags::CLOEXEC, "O_CLOEXEC"), (OFlags::PATH, "O_PATH"), (OFlags::DIRECTORY, "O_DIRECTORY")];
+    let access = match flags & OFlags::RWMODE {
+        OFlags::WRONLY => "O_WRONLY",
+        OFlags::RDWR => "O_RDWR",
+        _ => "O_RDONLY",
+    };
+    let flags = flags | OFlags::CLOEXEC;
+    joined([access].into_iter().chain(NAMES.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name)))
+}
+
+/// As strace(1) shows numbers in base 16.
+fn hexadecimal(number: u32) -> String {
+    if number == 0 { "0".to_owned() } else { format!("{number:#x}") }
+}
+
+fn resource_name(resource: Resource) -> String {
+    format!("RLIMIT_{}", format!("{resource:?}").to_ascii_uppercase())
+}
+
+fn write_of(content: &[u8]) -> String {
+    format!("write({{file}}, {}, {})", quoted_bytes(content), content.len())
 }
 
 fn resolve_names(resolve: Resolve) -> &'static str {

@@ -29,14 +29,14 @@ impl Planner<'_> {
     }
 
     fn umask(&mut self) {
-        self.step("take modes as they are written", "umask 0".to_owned(), vec![Call::ClearUmask]);
+        self.step("clear the umask", "umask 0".to_owned(), vec![Call::ClearUmask]);
     }
 
     fn oom_score(&mut self) {
         let Some(score) = self.sandbox.process.oom_score_adj else { return };
         let at = At::Host(c"/proc/self/oom_score_adj".to_owned());
         let write = Call::WriteSetting { at, content: score.to_string().into_bytes() };
-        self.step("OOM score", format!("echo {score} > /proc/self/oom_score_adj"), vec![write]);
+        self.step("set the OOM score", format!("echo {score} > /proc/self/oom_score_adj"), vec![write]);
     }
 
     fn joins(&mut self) {
@@ -45,6 +45,9 @@ impl Planner<'_> {
         if self.facts.may("SYS_ADMIN") {
             let user_is_first = kinds.first() == Some(&Kind::User);
             kinds.rotate_left(usize::from(user_is_first));
+        }
+        if kinds.contains(&Kind::User) && self.facts.joined_denies_setgroups && self.facts.may("SETGID") {
+            self.step("leave the caller's groups, as it can't be done inside", None, vec![Call::SetGroups(Vec::new())]);
         }
         let opened: Vec<_> = kinds.iter().filter_map(|&kind| self.open_namespace(kind)).collect();
         for (kind, namespace, path) in opened {

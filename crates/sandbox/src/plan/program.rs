@@ -15,14 +15,14 @@ impl Planner<'_> {
     pub(super) fn set_up_namespaces(&mut self) {
         if let Some(name) = &self.sandbox.hostname {
             let shell = format!("hostname {}", quoted(name.to_string_lossy().as_ref()));
-            self.step("host name", shell, vec![Call::SetHostname(name.clone())]);
+            self.step("set the host name", shell, vec![Call::SetHostname(name.clone())]);
         }
         if let Some(name) = &self.sandbox.domainname {
             let shell = format!("domainname {}", quoted(name.to_string_lossy().as_ref()));
-            self.step("NIS domain name", shell, vec![Call::SetDomainname(name.clone())]);
+            self.step("set the NIS domain name", shell, vec![Call::SetDomainname(name.clone())]);
         }
         if self.is_new(Kind::Net) {
-            self.step("loopback up", "ip link set lo up".to_owned(), vec![Call::LoopbackUp]);
+            self.step("set the loopback up", "ip link set lo up".to_owned(), vec![Call::LoopbackUp]);
         }
     }
 
@@ -34,11 +34,12 @@ impl Planner<'_> {
             self.fork_program();
         }
         self.session(pty);
-        self.limits(process);
         self.keep_descriptors(process);
-        self.working_directory_before(process);
+        self.working_directory(process);
+        // Late, as a low limit of descriptors would stop us too; before the rights to raise one are gone.
+        self.limits(process);
         self.rights(process);
-        self.step("the caller's umask and signal mask", None, vec![Call::RestoreUmask, Call::RestoreSignals]);
+        self.step("restore the caller's umask and signal mask", None, vec![Call::RestoreUmask, Call::RestoreSignals]);
         let shown: Vec<String> = process.args.iter().map(|arg| quoted(arg.to_string_lossy().as_ref())).collect();
         self.step("execute the program", format!("exec {}", shown.join(" ")), vec![Call::Exec]);
         self.promise();
@@ -64,16 +65,16 @@ impl Planner<'_> {
             None => Call::Open { at: At::Host(c"/dev/ptmx".to_owned()), flags, resolve: Resolve::Freely, to: master },
         };
         let calls = vec![open, Call::OpenTerminal { master, to: slave, rows, columns }, Call::SendToParent { slot: master }];
-        self.step("a new terminal", None, calls);
+        self.step("open a new terminal", None, calls);
         Some(slave)
     }
 
     fn session(&mut self, pty: Option<Slot>) {
         // A new session has no controlling terminal to push input into with TIOCSTI: CVE-2017-5226.
-        self.step("a new session", "setsid".to_owned(), vec![Call::Setsid]);
-        self.step("a new session keyring", "keyctl new_session".to_owned(), vec![Call::NewSessionKeyring]);
+        self.step("start a new session", "setsid".to_owned(), vec![Call::Setsid]);
+        self.step("join a new session keyring", "keyctl new_session".to_owned(), vec![Call::NewSessionKeyring]);
         if let Some(slot) = pty {
-            self.step("the terminal as standard streams", None, vec![Call::AttachTerminal { slot }]);
+            self.step("make the terminal the standard streams", None, vec![Call::AttachTerminal { slot }]);
         }
     }
 
@@ -86,14 +87,14 @@ impl Planner<'_> {
 
     /// None of ours, and none that the caller has left open by mistake: CVE-2024-21626.
     fn keep_descriptors(&mut self, process: &Process) {
-        self.step("no descriptors but the standard streams", None, vec![Call::CloseOnExec]);
+        self.step("keep no descriptors but the standard streams", None, vec![Call::CloseOnExec]);
         for &fd in &process.descriptors {
             self.step(format!("keep descriptor {fd}"), None, vec![Call::KeepOverExec(fd)]);
         }
     }
 
     /// Opened by descriptor inside the root, so that it can't lie outside: CVE-2024-21626.
-    fn working_directory_before(&mut self, process: &Process) {
+    fn working_directory(&mut self, process: &Process) {
         let dir = self.slot("working directory");
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let at = match self.root {
@@ -102,7 +103,7 @@ impl Planner<'_> {
         };
         let resolve = if self.root.is_some() { Resolve::InRoot } else { Resolve::Freely };
         let calls = vec![Call::Open { at, flags, resolve, to: dir }, Call::Fchdir { dir }];
-        self.step("working directory", format!("cd {}", quoted(&process.cwd)), calls);
+        self.step("enter the working directory", format!("cd {}", quoted(&process.cwd)), calls);
     }
 
     fn rights(&mut self, process: &Process) {
@@ -112,9 +113,9 @@ impl Planner<'_> {
         let held = if process.user.uid == 0 { kept } else { Capabilities::NONE };
         let names: Vec<&str> = held.iter().map(Capability::name).collect();
         let shell = format!("capsh --caps='{}=ep'", names.join(",").to_ascii_lowercase());
-        self.step("capabilities", shell, vec![Call::ClearAmbient, Call::SetCapabilities(held.bits())]);
+        self.step("set the capabilities", shell, vec![Call::ClearAmbient, Call::SetCapabilities(held.bits())]);
         if process.no_new_privs {
-            self.step("no new privileges", "setpriv --no-new-privs".to_owned(), vec![Call::NoNewPrivs]);
+            self.step("forbid new privileges", "setpriv --no-new-privs".to_owned(), vec![Call::NoNewPrivs]);
         }
     }
 
@@ -125,12 +126,16 @@ impl Planner<'_> {
         // as no_new_privs stays on.
         if self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETPCAP") {
             let names: Vec<&str> = kept.iter().map(Capability::name).collect();
-            self.step("bounding set", format!("capsh --drop=... # keep {}", names.join(",")), calls);
+            self.step("shrink the bounding set", format!("capsh --drop=... # keep {}", names.join(",")), calls);
         }
     }
 
     fn ids(&mut self, user: &Ids) {
-        let denied = matches!(&self.sandbox.namespaces.user, Namespace::New(maps) if maps.deny_setgroups);
+        let denied = match &self.sandbox.namespaces.user {
+            Namespace::New(maps) => maps.deny_setgroups,
+            Namespace::Join(_) => self.facts.joined_denies_setgroups,
+            Namespace::Share => false,
+        };
         let mut calls = Vec::new();
         let changes = self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETUID");
         if changes {
@@ -142,7 +147,7 @@ impl Planner<'_> {
             calls.push(Call::SetUid(user.uid));
         }
         let shell = format!("setpriv --reuid {} --regid {} --groups ...", user.uid, user.gid);
-        self.step(format!("user {}, group {}", user.uid, user.gid), shell, calls);
+        self.step(format!("become user {} and group {}", user.uid, user.gid), shell, calls);
     }
 
     /// What the user should know.

@@ -43,7 +43,7 @@ impl Planner<'_> {
         // Over "/" it would lie on top of the old root when that is let go; nothing needs the old /proc any more.
         calls.push(Call::MoveMount { mount: staging, target: At::Host(c"/proc".to_owned()) });
         calls.push(Call::Mkdir { dir: staging, path: c"empty".to_owned(), mode: 0o555 });
-        self.step("a staging area that goes with the old root", format!("mount -t tmpfs -o size={size} izba /proc"), calls);
+        self.step("make a staging area that goes with the old root", format!("mount -t tmpfs -o size={size} izba /proc"), calls);
     }
 
     fn directory(&mut self, path: &Path, writes: &Writes) -> Slot {
@@ -90,14 +90,14 @@ impl Planner<'_> {
             calls.extend(make_parents(skeleton, &target, &mut made));
             calls.push(make_target(skeleton, &target, directory));
         }
-        self.step("the mount points that the root lacks", None, calls);
+        self.step("make the mount points that the root lacks", None, calls);
         self.mount_overlay(path, &[("lowerdir", "skeleton:lower")], MountAttributes::MOUNT_ATTR_RDONLY)
     }
 
     /// Writes go to `upper` below the directory that `layers` holds, which `prefix` names relative to the staging area.
     fn overlay(&mut self, path: &Path, layers: Slot, prefix: &str) -> Slot {
         let make = ["upper", "work"].map(|name| Call::Mkdir { dir: layers, path: c_path(name), mode: 0o755 });
-        self.step("the layer that takes the writes", None, make.to_vec());
+        self.step("make the layer that takes the writes", None, make.to_vec());
         let (upper, work) = (format!("{prefix}upper"), format!("{prefix}work"));
         let mut options = vec![("lowerdir", "lower"), ("upperdir", &upper), ("workdir", &work)];
         if !prefix.is_empty() {
@@ -113,7 +113,7 @@ impl Planner<'_> {
             Call::Mkdir { dir: staging, path: c"disk".to_owned(), mode: 0o755 },
             Call::MoveMount { mount: disk, target: At::In(staging, c"disk".to_owned()) },
         ];
-        self.step("room on disk for the writes", format!("mount --bind {} /staging/disk", quoted(dir)), attach);
+        self.step("attach the directory that takes the writes", format!("mount --bind {} /staging/disk", quoted(dir)), attach);
         self.overlay(path, disk, "disk/")
     }
 
@@ -176,7 +176,7 @@ impl Planner<'_> {
             (Entry::Directory { path, mode }, _) => {
                 let mut calls = make_parents(root, path, made);
                 calls.push(Call::Mkdir { dir: root, path: in_root(path), mode: *mode });
-                self.step(format!("directory {}", path.display()), format!("mkdir -m {mode:o} /newroot{}", quoted(path)), calls);
+                self.step(format!("make the directory {}", path.display()), format!("mkdir -m {mode:o} /newroot{}", quoted(path)), calls);
             }
             (Entry::Bind { .. }, None) => {}
         }
@@ -203,7 +203,7 @@ impl Planner<'_> {
             propagation: Some(Propagation::Private),
             idmap: None,
         };
-        self.step("private propagation", "mount --make-rprivate /".to_owned(), vec![call]);
+        self.step("make every mount private", "mount --make-rprivate /".to_owned(), vec![call]);
     }
 
     pub(super) fn staging_slot(&self) -> Slot {

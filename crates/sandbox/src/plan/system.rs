@@ -46,7 +46,8 @@ impl Planner<'_> {
     }
 
     fn private_sources(&mut self) -> Result<(), PlanError> {
-        if !self.owns(Kind::Pid) {
+        let shared = self.sandbox.namespaces.is_shared(Kind::Pid);
+        if !self.owns(Kind::Pid) || (shared && !self.facts.proc_fully_visible) {
             self.sources.proc = Some(self.host_source("/proc"));
         } else if !self.facts.proc_fully_visible {
             return Err(PlanError::new(
@@ -63,7 +64,7 @@ impl Planner<'_> {
         }
         if !self.makes_devices() {
             let calls = DEVICES.iter().flat_map(|device| self.device_source(*device)).collect();
-            self.step("the host's devices", None, calls);
+            self.step("copy the host's devices", None, calls);
         }
         Ok(())
     }
@@ -123,7 +124,7 @@ impl Planner<'_> {
         self.attach("/dev", dev, calls, "mount -t tmpfs -o nosuid,noexec,mode=755 dev /newroot/dev".to_owned());
         self.devices(dev);
         let links = LINKS.map(|(name, target)| Call::Symlink { target: c_path(target), dir: dev, path: c_path(name) });
-        self.step("links in /dev", "ln -s /proc/self/fd /newroot/dev/fd".to_owned(), links.to_vec());
+        self.step("make links in /dev", "ln -s /proc/self/fd /newroot/dev/fd".to_owned(), links.to_vec());
         self.devpts(dev);
         self.shm(dev);
         self.mqueue(dev);
@@ -142,7 +143,7 @@ impl Planner<'_> {
                 }
             }
         }
-        self.step("devices", "mknod -m 666 /newroot/dev/null c 1 3".to_owned(), calls);
+        self.step("make devices", "mknod -m 666 /newroot/dev/null c 1 3".to_owned(), calls);
     }
 
     fn devpts(&mut self, dev: Slot) {
@@ -208,7 +209,7 @@ impl Planner<'_> {
             let at = At::In(proc, c_path(format!("sys/{}", sysctl.path)));
             let write = Call::WriteSetting { at, content: sysctl.value.clone().into_bytes() };
             let shell = format!("sysctl -w {}={}", sysctl.path.replace('/', "."), sysctl.value);
-            self.step(format!("sysctl {}", sysctl.path), shell, vec![write]);
+            self.step(format!("set the sysctl {}", sysctl.path), shell, vec![write]);
         }
         Ok(())
     }

@@ -69,6 +69,7 @@ fn privileged() -> Facts {
             guarded("/sys/firmware", true, true),
         ],
         host_mqueue: true,
+        joined_denies_setgroups: false,
         root: RootFacts { existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]), writable: true },
     }
 }
@@ -145,15 +146,15 @@ fn the_default_plan_of_root_is_this_one() {
     assert_eq!(titles(&plan), [
         "leave the caller's session",
         "show no arguments of the caller's",
-        "take modes as they are written",
+        "clear the umask",
         "hide from ptrace(2)",
-        "private propagation",
+        "make every mount private",
         "open the root /srv/root",
-        "a staging area that goes with the old root",
+        "make a staging area that goes with the old root",
         "attach the root",
         "mount /dev",
-        "devices",
-        "links in /dev",
+        "make devices",
+        "make links in /dev",
         "mount /dev/pts",
         "mount /dev/shm",
         "mount /dev/mqueue",
@@ -163,19 +164,19 @@ fn the_default_plan_of_root_is_this_one() {
         "hide /proc/kcore",
         "write-protect /proc/sys",
         "hide /sys/firmware",
-        "host name",
-        "loopback up",
+        "set the host name",
+        "set the loopback up",
         "make it the root, and let the old one go",
         "make the program's process; this one stays as its init",
-        "a new session",
-        "a new session keyring",
-        "no descriptors but the standard streams",
-        "working directory",
-        "bounding set",
-        "user 0, group 0",
-        "capabilities",
-        "no new privileges",
-        "the caller's umask and signal mask",
+        "start a new session",
+        "join a new session keyring",
+        "keep no descriptors but the standard streams",
+        "enter the working directory",
+        "shrink the bounding set",
+        "become user 0 and group 0",
+        "set the capabilities",
+        "forbid new privileges",
+        "restore the caller's umask and signal mask",
         "execute the program",
     ]);
     assert!(has(&plan, "mknodat({dev}, \"null\", S_IFCHR|0666, makedev(0x1, 0x3))"));
@@ -187,8 +188,8 @@ fn the_default_plan_of_root_is_this_one() {
 fn a_shell_command_stands_beside_what_has_one() {
     let plan = plan(&sandbox(), &privileged());
     let shell = |title: &str| plan.inside.iter().find(|step| step.title == title).unwrap().shell.as_deref();
-    assert_eq!(shell("private propagation"), Some("mount --make-rprivate /"));
-    assert_eq!(shell("host name"), Some("hostname box"));
+    assert_eq!(shell("make every mount private"), Some("mount --make-rprivate /"));
+    assert_eq!(shell("set the host name"), Some("hostname box"));
     assert_eq!(shell("hide /proc/kcore"), Some("mount --bind /dev/null /newroot/proc/kcore"));
 }
 
@@ -393,7 +394,7 @@ fn missing_mount_points_come_from_an_overlay_where_nothing_can_be_made() {
         let mut facts = privileged();
         facts.root = RootFacts { existing: existing(&[("/proc", 0), ("/dev", 1), ("/sys", 1), ("/etc/hosts", 0)]), writable };
         let plan = plan(&sandbox, &facts);
-        assert!(titles(&plan).contains(&"the mount points that the root lacks"));
+        assert!(titles(&plan).contains(&"make the mount points that the root lacks"));
         assert!(has(&plan, "mkdirat({skeleton}, \"proc\", 0755)") && has(&plan, "mkdirat({skeleton}, \"etc\", 0755)"));
         assert!(has(&plan, "openat({skeleton}, \"etc/hosts\", O_WRONLY|O_CREAT"));
         assert!(!has(&plan, "mkdirat({skeleton}, \"dev\""), "what is there isn't made");
@@ -558,7 +559,7 @@ fn sysctls_are_written_through_our_own_proc_before_it_is_protected() {
     assert_eq!(written, Some(("proc", CString::from(c"sys/net/ipv4/ip_forward"))));
     let titles = titles(&plan);
     let at = |title: &str| titles.iter().position(|known| *known == title).unwrap();
-    assert!(at("mount /proc") < at("sysctl net/ipv4/ip_forward") && at("sysctl net/ipv4/ip_forward") < at("write-protect /proc/sys"));
+    assert!(at("mount /proc") < at("set the sysctl net/ipv4/ip_forward") && at("set the sysctl net/ipv4/ip_forward") < at("write-protect /proc/sys"));
     sandbox.system = SystemMounts::None;
     // Nothing is mounted that it could be written through; it must not be dropped in silence.
     assert!(Plan::new(&sandbox, &privileged()).is_err(), "a sysctl that is never written");
@@ -569,7 +570,7 @@ fn an_ordinary_user_inside_holds_no_capability() {
     let mut sandbox = sandbox();
     sandbox.process.user = Ids { uid: 1000, gid: 50, groups: vec![60, 61] };
     let plan = plan(&sandbox, &privileged());
-    assert!(has(&plan, "capset(effective=0x0, permitted=0x0, inheritable=0)"));
+    assert!(has(&plan, "{effective=0, permitted=0, inheritable=0}"));
     let order = ["setgroups(2, [60, 61])", "setresgid(50, 50, 50)", "setresuid(1000, 1000, 1000)", "capset(", "PR_SET_NO_NEW_PRIVS"];
     let places = order.map(|text| position(&plan, text));
     assert!(places.is_sorted(), "{places:?}");

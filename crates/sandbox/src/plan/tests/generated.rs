@@ -126,6 +126,7 @@ fn any_facts(random: &mut Random, sandbox: &Sandbox) -> Facts {
     facts.host_mqueue = !random.one_in(4);
     facts.bounding = random.pick(&[Capabilities::all(), Capabilities::all(), Capabilities::small()]);
     facts.root.writable = !random.one_in(3);
+    facts.joined_denies_setgroups = random.one_in(2);
     let wanted = sandbox.mounts.iter().map(|mount| &mount.target).chain(sandbox.files.iter().map(|file| &file.path));
     let targets: Vec<PathBuf> = wanted.cloned().chain(["/proc", "/dev", "/sys"].map(PathBuf::from)).collect();
     for target in targets {
@@ -347,7 +348,7 @@ fn rights_are_given_up_in_the_right_order() {
     on_every_plan(|sandbox, facts, plan| {
         let calls = inside(plan);
         let forked = place(&calls, |call| matches!(call, Call::Fork { .. } | Call::Vfork)).unwrap();
-        let groups = place(&calls, |call| matches!(call, Call::SetGroups(_)));
+        let groups = place(&calls, |call| matches!(call, Call::SetGroups(_))).filter(|&groups| groups > forked);
         let gid = place(&calls, |call| matches!(call, Call::SetGid(_))).filter(|&gid| gid > forked);
         let uid = place(&calls, |call| matches!(call, Call::SetUid(_))).filter(|&uid| uid > forked);
         let dropped = place(&calls, |call| matches!(call, Call::DropFromBoundingSet(_)));
@@ -361,7 +362,11 @@ fn rights_are_given_up_in_the_right_order() {
         assert_eq!(locked.is_some(), sandbox.process.no_new_privs);
         assert!(locked.is_none() || locked > Some(held));
         if uid.is_some() {
-            let denied = matches!(&sandbox.namespaces.user, Namespace::New(maps) if maps.deny_setgroups);
+            let denied = match &sandbox.namespaces.user {
+                Namespace::New(maps) => maps.deny_setgroups,
+                Namespace::Join(_) => facts.joined_denies_setgroups,
+                Namespace::Share => false,
+            };
             assert_eq!(groups.is_none(), denied, "groups are left as they were only where the kernel leaves no choice");
         }
         capabilities_are_those_asked_for(sandbox, facts, &calls);

@@ -1,0 +1,159 @@
+//! What the plan says is what is done: the calls from the first clone to the program's execve(2), as strace(1) sees them,
+//! against those of `--dry-run --format json`, one by one and in order. Process ids and descriptor numbers aside.
+
+mod support;
+mod trace;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{Ground, User, run};
+use trace::{Plan, Trace};
+
+/// Runs izba twice with the same arguments, once for the plan and once under strace.
+struct Both {
+    plan: Plan,
+    trace: Trace,
+}
+
+impl Both {
+    fn of(ground: &Ground, user: User, arguments: &[&str]) -> Self {
+        let dry = run(ground.izba(user).args(["run", "--dry-run", "--format", "json"]).args(arguments));
+        let plan = Plan::parse(dry.text());
+        let file = ground.path("trace");
+        let ended = run(traced(ground, user, &file).arg("run").args(arguments));
+        assert_eq!(ended.status, 0, "{ended:?}");
+        let trace = Trace::parse(&std::fs::read_to_string(&file).unwrap());
+        Self { plan, trace }
+    }
+
+    #[track_caller]
+    fn are_equal(&self) {
+        same("child", &self.plan.child, &self.trace.child);
+        same("parent", &self.plan.parent, &self.trace.parent);
+        self.trace.supervisors_only_watch();
+    }
+}
+
+/// strace as root, which starts izba as the user: so newuidmap(1) keeps its rights.
+fn traced(ground: &Ground, user: User, file: &Path) -> Command {
+    let mut command = ground.command("/usr/bin/strace", User::Root);
+    let (_, _, home) = user.account();
+    command.arg("-f").args(["-s", "100000"]).arg("-o").arg(file);
+    if user != User::Root {
+        command.args(["-u", user.name()]);
+    }
+    let izba = ground.izba(user);
+    let cache = izba.get_envs().find(|(key, _)| *key == "IZBA_CACHE").and_then(|(_, value)| value).unwrap();
+    command.arg(ground.path("izba")).env("HOME", home).env("IZBA_CACHE", cache);
+    command
+}
+
+#[track_caller]
+fn same(who: &str, planned: &[String], done: &[String]) {
+    for (index, (planned, done)) in planned.iter().zip(done).enumerate() {
+        assert_eq!(planned, done, "call {index} of the {who}");
+    }
+    // Of the places where a program may be, none is tried after the one that has it.
+    let tried = |call: &&String| !(call.starts_with("execve(") && done.last().is_some_and(|last| last.starts_with("execve(")));
+    assert_eq!(planned[done.len().min(planned.len())..].iter().find(tried), None, "planned for the {who}, but not done");
+    assert_eq!(done.get(planned.len()), None, "done by the {who}, but not planned");
+}
+
+/// Every option of the start that has calls of its own.
+fn rich(ground: &Ground) -> Vec<String> {
+    std::fs::create_dir_all(ground.path("shown")).unwrap();
+    let volume = format!("{}:/a/b/c:ro", ground.path("shown").display());
+    ["-v", &volume, "--tmpfs", "/scratch:size=1m", "--sysctl", "net.ipv4.ip_forward=1", "-u", "ann", "--ulimit", "nofile=500:2048"]
+        .map(String::from)
+        .to_vec()
+}
+
+fn compare(user: User, options: &[&str], with_rich: bool) {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", user);
+    let mut arguments: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+    if with_rich {
+        arguments.extend(rich(&ground));
+    }
+    arguments.extend([root.to_str().unwrap().to_owned(), "true".to_owned()]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Both::of(&ground, user, &arguments).are_equal();
+}
+
+#[test]
+fn as_root_in_a_directory() {
+    compare(User::Root, &[], false);
+    compare(User::Root, &[], true);
+}
+
+#[test]
+fn as_root_with_a_root_of_the_hosts_programs() {
+    let ground = Ground::new();
+    Both::of(&ground, User::Root, &["host", "true"]).are_equal();
+    Both::of(&ground, User::OneId, &["host", "true"]).are_equal();
+}
+
+#[test]
+fn with_writes_thrown_away() {
+    compare(User::Root, &["--ephemeral"], true);
+    compare(User::Ranges, &["--ephemeral=8m"], false);
+}
+
+#[test]
+fn as_an_ordinary_user() {
+    compare(User::OneId, &[], false);
+    compare(User::Ranges, &[], true);
+}
+
+#[test]
+fn in_a_user_namespace_of_root() {
+    compare(User::Root, &["--userns"], false);
+    compare(User::Root, &["--userns"], true);
+}
+
+#[test]
+fn without_our_init() {
+    compare(User::Root, &["--no-init"], true);
+    compare(User::OneId, &["--no-init"], false);
+}
+
+#[test]
+fn with_shared_namespaces() {
+    compare(User::Root, &["--share", "pid"], false);
+    compare(User::Ranges, &["--share", "pid", "--share", "net", "--share", "ipc"], false);
+}
+
+#[test]
+fn with_another_clock_and_a_score() {
+    compare(User::Root, &["--boottime", "1000", "--oom-score-adj", "7"], false);
+    compare(User::Ranges, &["--monotonic", "1000"], false);
+}
+
+#[test]
+fn read_only_and_without_pivot() {
+    compare(User::Root, &["--read-only"], true);
+    compare(User::Root, &["--no-pivot"], false);
+}
+
+#[test]
+fn with_a_terminal() {
+    compare(User::Root, &["--tty"], false);
+    compare(User::OneId, &["--tty"], false);
+}
+
+#[test]
+fn from_the_open_root_to_the_pivot_no_path_of_the_host_is_named() {
+    for (user, options) in [(User::Root, &[][..]), (User::Root, &["--ephemeral"]), (User::Root, &["--userns"]), (User::Ranges, &[])] {
+        let ground = Ground::new();
+        let root = ground.busybox_root("root", user);
+        let mut arguments: Vec<String> = options.iter().map(|option: &&str| (*option).to_owned()).collect();
+        arguments.extend(rich(&ground));
+        arguments.extend([root.to_str().unwrap().to_owned(), "true".to_owned()]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let both = Both::of(&ground, user, &arguments);
+        let named = both.trace.host_paths_before_pivot();
+        let expected = ["move_mount({}, \"\", AT_FDCWD, \"/proc\", MOVE_MOUNT_F_EMPTY_PATH)", "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)"];
+        assert_eq!(named, expected, "{user:?} {options:?}");
+    }
+}
