@@ -149,8 +149,13 @@ struct Planner<'a> {
     /// Slots that the parent fills and sends.
     received: Vec<Slot>,
     sources: mounts::Sources,
+    /// A copy of the root directory's mount.
+    root_source: Slot,
+    /// The child's user namespace, in the parent.
+    child_user: Option<Slot>,
     root: Option<Slot>,
-    staging: Option<Slot>,
+    /// A tmpfs that goes with the old root.
+    staging: Slot,
     proc: Option<Slot>,
     dev: Option<Slot>,
     devpts: Option<Slot>,
@@ -163,12 +168,14 @@ impl<'a> Planner<'a> {
             facts,
             outside: Vec::new(),
             inside: Vec::new(),
-            slots: Vec::new(),
+            slots: vec!["staging".to_owned(), "root".to_owned()],
             notes: Vec::new(),
             received: Vec::new(),
             sources: mounts::Sources::default(),
+            root_source: Slot(1),
+            child_user: None,
             root: None,
-            staging: None,
+            staging: Slot(0),
             proc: None,
             dev: None,
             devpts: None,

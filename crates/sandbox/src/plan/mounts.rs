@@ -16,7 +16,6 @@ use crate::text::quoted;
 /// Detached mounts that wait for their places.
 #[derive(Default)]
 pub(super) struct Sources {
-    pub root: Option<Slot>,
     pub scratch: Option<Slot>,
     pub entries: Vec<Option<Slot>>,
     pub mounts: Vec<Slot>,
@@ -107,17 +106,14 @@ impl Planner<'_> {
             self.sources.scratch = Some(to);
             self.source_step(format!("open {}", dir.display()), dir, false, true, to);
         }
-        let to = self.slot("root");
-        self.sources.root = Some(to);
-        self.source_step(format!("open the root {}", path.display()), path, true, true, to);
+        self.source_step(format!("open the root {}", path.display()), path, true, true, self.root_source);
     }
 
     /// Attaches the user's mounts in the order in which they were given.
     pub(super) fn mount_wanted(&mut self) {
         let slots = std::mem::take(&mut self.sources.mounts);
         for (mount, slot) in self.sandbox.mounts.iter().zip(slots) {
-            let mut calls = self.target(&mount.target, is_directory(&mount.source), Resolve::InRoot);
-            let place = self.last_target();
+            let (mut calls, place) = self.target(&mount.target, is_directory(&mount.source), Resolve::InRoot);
             // A link in a hostile root may lead a target into procfs, where a mount could fake what is written there:
             // CVE-2019-19921. Who names /proc means it.
             if !mount.target.starts_with("/proc") {
@@ -146,10 +142,10 @@ impl Planner<'_> {
                 calls.push(Call::Unlink { dir, name: name.clone() });
                 calls.push(Call::MakeFile { dir, path: name, mode: 0o644, content: file.content.clone() });
             } else {
-                let (staging, name) = (self.staging_slot(), c_path(format!("file{index}")));
+                let (staging, name) = (self.staging, c_path(format!("file{index}")));
                 let mount = self.slot(format!("mount for {}", file.path.display()));
-                calls = self.target(&file.path, false, Resolve::InRoot);
-                let place = self.last_target();
+                let place;
+                (calls, place) = self.target(&file.path, false, Resolve::InRoot);
                 calls.push(Call::MakeFile { dir: staging, path: name.clone(), mode: 0o644, content: file.content.clone() });
                 calls.push(Call::OpenTree { from: At::In(staging, name), recursive: false, to: mount });
                 calls.push(Call::RefuseFilesystem { slot: place, magic: PROC_MAGIC });
@@ -169,10 +165,11 @@ impl Planner<'_> {
         }
     }
 
-    /// The calls that make what is missing at a target, and open it.
-    pub(super) fn target(&mut self, path: &Path, directory: bool, resolve: Resolve) -> Vec<Call> {
-        let Some(root) = self.root else { return Vec::new() };
+    /// The calls that make what is missing at a target and open it, and the slot that it is opened in.
+    pub(super) fn target(&mut self, path: &Path, directory: bool, resolve: Resolve) -> (Vec<Call>, Slot) {
+        let to = self.slot(format!("target {}", path.display()));
         let mut calls = Vec::new();
+        let Some(root) = self.root else { return (calls, to) };
         let components = path.iter().count();
         if self.existing(path) + 1 < components {
             calls = self.parents_in_root(path);
@@ -186,15 +183,9 @@ impl Planner<'_> {
                 Call::MakeFile { dir, path: name, mode: 0o644, content: Vec::new() }
             });
         }
-        let to = self.slot(format!("target {}", path.display()));
         let kind = if directory { OFlags::DIRECTORY } else { OFlags::empty() };
         calls.push(Call::Open { at: At::In(root, in_root(path)), flags: OFlags::PATH | kind, resolve, to });
-        calls
-    }
-
-    /// The slot that the calls of the last [`Planner::target`] open.
-    pub(super) fn last_target(&self) -> Slot {
-        Slot(u16::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u16::MAX))
+        (calls, to)
     }
 
     /// Makes the missing directories above `path`, each in its parent as the root resolves it.

@@ -1,5 +1,7 @@
 //! What the parent does while the child waits: id maps, and mounts that only it has the rights to make.
 
+use std::path::Path;
+
 use izba_sys::mount::{MountAttributes, Propagation};
 
 use super::{Planner, Step, c_path};
@@ -38,7 +40,7 @@ impl Planner<'_> {
 
     /// A copy of a mount for the child: made by the child itself, or, where the child loses the rights over its source,
     /// by the parent, which can also shift the ids.
-    pub(super) fn copy_mount(&mut self, source: &std::path::Path, recursive: bool, idmap: bool, to: Slot) -> Option<Call> {
+    pub(super) fn copy_mount(&mut self, source: &Path, recursive: bool, idmap: bool, to: Slot) -> Option<Call> {
         let open = Call::OpenTree { from: At::Host(c_path(source)), recursive, to };
         if !self.privileged_outside() {
             return Some(open);
@@ -55,13 +57,14 @@ impl Planner<'_> {
         None
     }
 
+    /// Opened once.
     fn child_user_namespace(&mut self, calls: &mut Vec<Call>) -> Slot {
-        const NAME: &str = "the child's user namespace";
-        if let Some(found) = self.slots.iter().position(|name| name == NAME) {
-            return Slot(u16::try_from(found).unwrap_or(u16::MAX));
+        if let Some(opened) = self.child_user {
+            return opened;
         }
-        let to = self.slot(NAME);
+        let to = self.slot("the child's user namespace");
         calls.push(Call::OpenChildNamespace { kind: Kind::User.proc_name(), to });
+        self.child_user = Some(to);
         to
     }
 

@@ -35,8 +35,7 @@ impl Planner<'_> {
             Root::Directory { writes: Writes::DiscardedFromMemory { size }, .. } => *size,
             _ => 16 << 20,
         };
-        let staging = self.slot("staging");
-        self.staging = Some(staging);
+        let staging = self.staging;
         let attributes = MountAttributes::MOUNT_ATTR_NODEV;
         let options = [("size", size.to_string()), ("mode", "0755".to_owned())];
         let mut calls = self.new_filesystem("tmpfs", "izba", &options, attributes, staging);
@@ -52,16 +51,13 @@ impl Planner<'_> {
             Writes::InPlace if !missing || self.facts.root.writable => self.plain(path, false),
             Writes::Refused if !missing => self.plain(path, true),
             Writes::InPlace | Writes::Refused => self.with_skeleton(path),
-            Writes::DiscardedFromMemory { .. } => {
-                let staging = self.staging_slot();
-                self.overlay(path, staging, "")
-            }
+            Writes::DiscardedFromMemory { .. } => self.overlay(path, self.staging, ""),
             Writes::DiscardedFromDisk { dir } => self.on_disk(path, dir),
         }
     }
 
     fn plain(&mut self, path: &Path, read_only: bool) -> Slot {
-        let root = self.root_source();
+        let root = self.root_source;
         let mut calls = Vec::new();
         let read_only_flag = if read_only { MountAttributes::MOUNT_ATTR_RDONLY } else { MountAttributes::empty() };
         let set = read_only_flag | self.no_devices();
@@ -76,7 +72,7 @@ impl Planner<'_> {
 
     /// An overlay of two lower layers, so read-only: the mount points that the directory lacks, and the directory.
     fn with_skeleton(&mut self, path: &Path) -> Slot {
-        let staging = self.staging_slot();
+        let staging = self.staging;
         let skeleton = self.slot("skeleton");
         let mut calls = vec![Call::Mkdir { dir: staging, path: c"skeleton".to_owned(), mode: 0o755 }];
         calls.push(Call::Open {
@@ -107,7 +103,7 @@ impl Planner<'_> {
     }
 
     fn on_disk(&mut self, path: &Path, dir: &Path) -> Slot {
-        let staging = self.staging_slot();
+        let staging = self.staging;
         let Some(disk) = self.sources.scratch else { return self.overlay(path, staging, "") };
         let attach = vec![
             Call::Mkdir { dir: staging, path: c"disk".to_owned(), mode: 0o755 },
@@ -119,7 +115,7 @@ impl Planner<'_> {
 
     /// Layers are named relative to the staging area, so that no character of the user's paths means anything to overlayfs.
     fn mount_overlay(&mut self, path: &Path, options: &[(&str, &str)], attributes: MountAttributes) -> Slot {
-        let (staging, lower) = (self.staging_slot(), self.root_source());
+        let (staging, lower) = (self.staging, self.root_source);
         let (fs, root) = (self.slot("overlay"), self.slot("root"));
         let mut calls = vec![
             Call::Mkdir { dir: staging, path: c"lower".to_owned(), mode: 0o755 },
@@ -206,13 +202,6 @@ impl Planner<'_> {
         self.step("make every mount private", "mount --make-rprivate /".to_owned(), vec![call]);
     }
 
-    pub(super) fn staging_slot(&self) -> Slot {
-        self.staging.unwrap_or(Slot(u16::MAX))
-    }
-
-    fn root_source(&self) -> Slot {
-        self.sources.root.unwrap_or(Slot(u16::MAX))
-    }
 
     /// Device files in a root are somebody else's data: only those of our own /dev can be opened.
     fn no_devices(&self) -> MountAttributes {

@@ -1,5 +1,7 @@
 //! /dev, /proc and /sys.
 
+use std::path::Path;
+
 use izba_sys::mount::MountAttributes;
 use izba_sys::path::OFlags;
 
@@ -71,7 +73,7 @@ impl Planner<'_> {
 
     fn host_source(&mut self, path: &str) -> Slot {
         let to = self.slot(format!("the caller's {path}"));
-        self.source_step(format!("copy the mount {path}"), std::path::Path::new(path), true, false, to);
+        self.source_step(format!("copy the mount {path}"), Path::new(path), true, false, to);
         to
     }
 
@@ -94,7 +96,9 @@ impl Planner<'_> {
             SystemMounts::None => {}
             SystemMounts::Caller => {
                 for (path, source) in [("/dev", self.sources.dev), ("/proc", self.sources.proc), ("/sys", self.sources.sys)] {
-                    self.attach(path, source.unwrap_or(Slot(u16::MAX)), Vec::new(), format!("mount --rbind {path} /newroot{path}"));
+                    if let Some(source) = source {
+                        self.attach(path, source, Vec::new(), format!("mount --rbind {path} /newroot{path}"));
+                    }
                 }
             }
             SystemMounts::Private => {
@@ -110,8 +114,9 @@ impl Planner<'_> {
 
     /// Mounts on a directory right below the root, which must not be a link: CVE-2019-19921.
     fn attach(&mut self, path: &str, mount: Slot, mut calls: Vec<Call>, shell: String) {
-        calls.extend(self.target(std::path::Path::new(path), true, Resolve::NoLinks));
-        calls.push(Call::MoveMount { mount, target: At::Slot(self.last_target()) });
+        let (open, place) = self.target(Path::new(path), true, Resolve::NoLinks);
+        calls.extend(open);
+        calls.push(Call::MoveMount { mount, target: At::Slot(place) });
         self.step(format!("mount {path}"), shell, calls);
     }
 
@@ -255,7 +260,7 @@ impl Planner<'_> {
         let protect = set_attributes(cover, inert() | MountAttributes::MOUNT_ATTR_RDONLY);
         let copy = |from, recursive| Call::OpenTree { from, recursive, to: cover };
         match (guarded.hidden, guarded.directory, self.dev) {
-            (true, true, _) => vec![copy(At::In(self.staging_slot(), c"empty".to_owned()), false), protect],
+            (true, true, _) => vec![copy(At::In(self.staging, c"empty".to_owned()), false), protect],
             (true, false, Some(dev)) => vec![copy(At::In(dev, c"null".to_owned()), false)],
             _ => vec![copy(At::Slot(place), true), protect],
         }
