@@ -95,7 +95,8 @@ fn follow_as(ground: &Ground, user: User, page: &Page, commands: &[&Typed], wron
         };
         if end != "exit status 0" || !lines_match(&lines(&command.expected), &lines(got)) {
             let (name, Typed { line, text, expected }) = (&page.name, command);
-            writeln!(wrong, "\n{name}:{line}, {user:?}: {text}\n--- expected\n{expected}--- got ({end})\n{got}").unwrap();
+            writeln!(wrong, "\n{name}:{line}, {user:?}: {text}\n--- expected\n{expected}--- got ({end})\n{got}")
+                .unwrap();
         }
     }
     if !ended.stderr.is_empty() {
@@ -181,7 +182,8 @@ impl Page {
             "console user-with-ranges" => vec![User::Ranges],
             "console user-with-one-id" => vec![User::OneId],
             _ => {
-                let file = info.strip_prefix("c ").unwrap_or_else(|| panic!("{}:{start}: what is `{info}`?", self.name));
+                let file =
+                    info.strip_prefix("c ").unwrap_or_else(|| panic!("{}:{start}: what is `{info}`?", self.name));
                 let text = inside.iter().fold(String::new(), |text, (_, line)| text + line + "\n");
                 self.files.push((file.to_owned(), text));
                 return;

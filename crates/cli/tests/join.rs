@@ -10,7 +10,7 @@ use support::{Background, Ground, User, run};
 
 const KINDS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
 
-/// A process in new namespaces of all kinds, which says its own id and lives until it is dropped.
+/// A process in new namespaces of all kinds, which lives until it is dropped.
 struct Target {
     pid: i32,
     _process: Background,
@@ -20,18 +20,19 @@ impl Target {
     fn start(ground: &Ground, user: User) -> Self {
         let mut unshare = ground.command("unshare", user);
         unshare.args(["-U", "-r", "-m", "-p", "-n", "-i", "-u", "-C", "-T", "--fork", "--kill-child"]);
-        Self::from(unshare.args(["sh", "-c", "hostname joined; grep NSpid: /proc/self/status; exec sleep 1000"]))
+        Self::from(unshare.args(["sh", "-c", "hostname joined; echo up; read end"]))
     }
 
     /// As root, without a user namespace of its own.
     fn of_root(ground: &Ground) -> Self {
         let mut unshare = ground.command("unshare", User::Root);
         unshare.args(["-m", "-p", "-n", "-i", "-u", "-C", "-T", "--fork", "--kill-child"]);
-        Self::from(unshare.args(["sh", "-c", "hostname joined; grep NSpid: /proc/$PPID/status; exec sleep 1000"]))
+        Self::from(unshare.args(["sh", "-c", "hostname joined; echo up; read end"]))
     }
 
     fn from(command: &mut Command) -> Self {
-        let (process, _line) = Background::start(command);
+        let (process, line) = Background::start(command);
+        assert_eq!(line, "up");
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
         Self { pid: children.trim().parse().unwrap(), _process: process }
     }
@@ -122,7 +123,7 @@ fn the_processes_of_a_joined_pid_namespace_are_seen() {
     for user in User::ALL {
         let target = Target::start(&ground, user);
         let options = ["--join", &format!("user={}", target.pid), "--join", &format!("pid={}", target.pid)];
-        assert_eq!(ground.sh(user, &options, "host", "cat /proc/1/comm").text(), "sleep", "{user:?}");
+        assert_eq!(ground.sh(user, &options, "host", "cat /proc/1/comm").text(), "sh", "{user:?}");
     }
 }
 

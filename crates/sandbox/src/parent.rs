@@ -13,7 +13,7 @@ use crate::call::{Call, Slot};
 use crate::child::Executor;
 use crate::message::{Message, Report, monotonic_now};
 use crate::plan::{Plan, Step};
-use crate::report::{StartError, StepError};
+use crate::report::{Problem, StartError, StepError};
 
 /// A step that has been done.
 #[derive(Clone, Copy, Debug)]
@@ -255,18 +255,5 @@ impl Parent<'_, '_> {
         if let (Some(observe), Some(step)) = (&mut self.observe, self.plan.inside.get(report.step)) {
             observe(Done { step, nanoseconds: report.ended.saturating_sub(report.started) });
         }
-    }
-}
-
-/// Why a step of the parent failed.
-pub(crate) enum Problem {
-    Errno(Errno),
-    /// What the helper said.
-    Helper(String),
-}
-
-impl From<Errno> for Problem {
-    fn from(errno: Errno) -> Self {
-        Self::Errno(errno)
     }
 }

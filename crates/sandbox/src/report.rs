@@ -14,7 +14,6 @@ use crate::diagnose::{self, ExecFailure, Failed, Hint};
 use crate::idmap::MapWriter;
 use crate::message::Report;
 use crate::namespace::Kind;
-use crate::parent::Problem;
 use crate::plan::{Plan, Step};
 
 /// Why a sandbox didn't start.
@@ -120,6 +119,19 @@ impl StepError {
     /// What to do about a program that couldn't be executed.
     pub fn exec_remedy(&self) -> Option<&str> {
         self.exec.as_ref().and_then(|exec| exec.remedy.as_deref())
+    }
+}
+
+/// Why a step of the parent failed.
+pub(crate) enum Problem {
+    Errno(Errno),
+    /// What the helper said.
+    Helper(String),
+}
+
+impl From<Errno> for Problem {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
     }
 }
 

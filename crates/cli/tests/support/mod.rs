@@ -5,12 +5,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// Longer than any test needs, so that a hang becomes a failure.
@@ -161,37 +162,43 @@ impl Drop for Ground {
 }
 
 /// A process in the background, with pipes as standard streams. Dropping this kills it.
-pub struct Background(pub Child);
+pub struct Background {
+    pub child: Child,
+    lines: Receiver<String>,
+}
 
 impl Background {
     /// Starts it and waits for the first line that it prints.
     pub fn start(command: &mut Command) -> (Self, String) {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut background = Self(child);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = std::sync::mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut background = Self { child, lines };
         let line = background.line();
         (background, line)
     }
 
-    /// The next line that it prints, without its end; what it has printed to standard error where there is none.
+    /// The next line that it prints; what it has printed to standard error where there is none.
     pub fn line(&mut self) -> String {
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while self.0.stdout.as_mut().unwrap().read(&mut byte).unwrap() == 1 && byte != *b"\n" {
-            line.extend(byte);
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line of process {}", self.child.id()),
+            Err(RecvTimeoutError::Disconnected) => {
+                let mut said = String::new();
+                self.child.stderr.as_mut().unwrap().read_to_string(&mut said).unwrap();
+                said
+            }
         }
-        if line.is_empty() && byte != *b"\n" {
-            self.0.stderr.as_mut().unwrap().read_to_end(&mut line).unwrap();
-        }
-        String::from_utf8(line).unwrap()
     }
 
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.0.id()).unwrap()
+        i32::try_from(self.child.id()).unwrap()
     }
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
     /// The exit status, or 128+N where signal N ended it. Its output is in its pipes still.
@@ -199,10 +206,10 @@ impl Background {
         use std::os::unix::process::ExitStatusExt;
         let start = Instant::now();
         loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
             }
-            assert!(start.elapsed() < PATIENCE, "waited in vain for the end of process {}", self.0.id());
+            assert!(start.elapsed() < PATIENCE, "waited in vain for the end of process {}", self.child.id());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -210,8 +217,8 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 

@@ -2,12 +2,12 @@
 //! is opened, and attached by descriptor afterwards.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use izba_sys::mount::MountAttributes;
 use izba_sys::path::{OFlags, PROC_MAGIC};
 
-use super::root::set_attributes;
+use super::root::{FsOption, set_attributes, shown_option};
 use super::{Planner, PlanError, c_path, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::rootfs::{Entry, Mount, MountSource, Root, Writes};
@@ -51,30 +51,11 @@ impl Planner<'_> {
                 self.source_step(format!("copy the mount {}", path.display()), path, *recursive, *idmap, to);
             }
             MountSource::Filesystem { fstype, source, options } => {
-                let calls = self.wanted_filesystem(fstype, source, options, mount.attributes, to);
+                let calls = self.new_filesystem(fstype, source, fs_options(options), mount.attributes, to);
                 self.step(format!("make a {fstype} for {target}"), None, calls);
             }
         }
         to
-    }
-
-    fn wanted_filesystem(
-        &mut self,
-        fstype: &str,
-        source: &std::ffi::OsStr,
-        options: &[(String, Option<std::ffi::OsString>)],
-        attributes: MountAttributes,
-        to: Slot,
-    ) -> Vec<Call> {
-        let fs = self.slot(format!("new {fstype}"));
-        let mut calls = vec![Call::FsOpen { fstype: c_path(fstype), to: fs }];
-        calls.push(Call::FsConfig { fs, key: c"source".to_owned(), value: Some(c_path(source)) });
-        for (key, value) in options {
-            calls.push(Call::FsConfig { fs, key: c_path(key), value: value.as_ref().map(c_path) });
-        }
-        calls.push(Call::FsCreate { fs });
-        calls.push(Call::FsMount { fs, attributes, to });
-        calls
     }
 
     /// Copies a mount of the host, here or, where the rights for it stay outside, in the parent.
@@ -239,6 +220,10 @@ fn is_directory(source: &MountSource) -> bool {
     }
 }
 
+fn fs_options(options: &[(String, Option<OsString>)]) -> impl Iterator<Item = FsOption> {
+    options.iter().map(|(key, value)| (c_path(key), value.as_ref().map(c_path)))
+}
+
 fn shell(mount: &Mount) -> String {
     let target = quoted(&mount.target);
     match &mount.source {
@@ -247,10 +232,7 @@ fn shell(mount: &Mount) -> String {
             format!("mount {bind} {} /newroot{target}", quoted(path))
         }
         MountSource::Filesystem { fstype, source, options } => {
-            let options: Vec<String> = options
-                .iter()
-                .map(|(key, value)| value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={}", value.display())))
-                .collect();
+            let options: Vec<String> = fs_options(options).map(|option| shown_option(&option)).collect();
             let option = if options.is_empty() { String::new() } else { format!(" -o {}", options.join(",")) };
             format!("mount -t {fstype}{option} {} /newroot{target}", quoted(source))
         }

@@ -1,12 +1,14 @@
 //! The root file system: opened, attached, and made the root.
 
 use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
 use std::path::{Path, PathBuf};
 
 use izba_sys::mount::{MountAttributes, Propagation};
+use izba_sys::path::OFlags;
 
 use super::{Planner, c_path, in_root};
-use crate::call::{At, Call, Slot};
+use crate::call::{At, Call, Resolve, Slot};
 use crate::namespace::Kind;
 use crate::rootfs::{Entry, Root, SystemMounts, Writes};
 use crate::text::quoted;
@@ -37,8 +39,8 @@ impl Planner<'_> {
         };
         let staging = self.staging;
         let attributes = MountAttributes::MOUNT_ATTR_NODEV;
-        let options = [("size", size.to_string()), ("mode", "0755".to_owned())];
-        let mut calls = self.new_filesystem("tmpfs", "izba", &options, attributes, staging);
+        let options = [option("size", size.to_string()), option("mode", "0755")];
+        let mut calls = self.new_filesystem("tmpfs", "izba".as_ref(), options, attributes, staging);
         // Over "/" it would lie on top of the old root when that is let go; nothing needs the old /proc any more.
         calls.push(Call::MoveMount { mount: staging, target: At::Host(c"/proc".to_owned()) });
         calls.push(Call::Mkdir { dir: staging, path: c"empty".to_owned(), mode: 0o555 });
@@ -77,8 +79,8 @@ impl Planner<'_> {
         let mut calls = vec![Call::Mkdir { dir: staging, path: c"skeleton".to_owned(), mode: 0o755 }];
         calls.push(Call::Open {
             at: At::In(staging, c"skeleton".to_owned()),
-            flags: izba_sys::path::OFlags::PATH,
-            resolve: crate::call::Resolve::NoLinks,
+            flags: OFlags::PATH,
+            resolve: Resolve::NoLinks,
             to: skeleton,
         });
         let mut made = BTreeSet::new();
@@ -87,19 +89,23 @@ impl Planner<'_> {
             calls.push(make_target(skeleton, &target, directory));
         }
         self.step("make the mount points that the root lacks", None, calls);
-        self.mount_overlay(path, &[("lowerdir", "skeleton:lower")], MountAttributes::MOUNT_ATTR_RDONLY)
+        self.mount_overlay(path, vec![option("lowerdir", "skeleton:lower")], MountAttributes::MOUNT_ATTR_RDONLY)
     }
 
     /// Writes go to `upper` below the directory that `layers` holds, which `prefix` names relative to the staging area.
     fn overlay(&mut self, path: &Path, layers: Slot, prefix: &str) -> Slot {
         let make = ["upper", "work"].map(|name| Call::Mkdir { dir: layers, path: c_path(name), mode: 0o755 });
         self.step("make the layer that takes the writes", None, make.to_vec());
-        let (upper, work) = (format!("{prefix}upper"), format!("{prefix}work"));
-        let mut options = vec![("lowerdir", "lower"), ("upperdir", &upper), ("workdir", &work)];
+        let mut options = vec![
+            option("lowerdir", "lower"),
+            option("upperdir", format!("{prefix}upper")),
+            option("workdir", format!("{prefix}work")),
+        ];
         if !prefix.is_empty() {
-            options.push(("volatile", ""));
+            // What is thrown away needn't reach the disk: overlayfs.rst, "Volatile mount".
+            options.push(flag("volatile"));
         }
-        self.mount_overlay(path, &options, MountAttributes::empty())
+        self.mount_overlay(path, options, MountAttributes::empty())
     }
 
     fn on_disk(&mut self, path: &Path, dir: &Path) -> Slot {
@@ -114,26 +120,20 @@ impl Planner<'_> {
     }
 
     /// Layers are named relative to the staging area, so that no character of the user's paths means anything to overlayfs.
-    fn mount_overlay(&mut self, path: &Path, options: &[(&str, &str)], attributes: MountAttributes) -> Slot {
-        let (staging, lower) = (self.staging, self.root_source);
-        let (fs, root) = (self.slot("overlay"), self.slot("root"));
+    fn mount_overlay(&mut self, path: &Path, mut options: Vec<FsOption>, attributes: MountAttributes) -> Slot {
+        let (staging, lower, root) = (self.staging, self.root_source, self.slot("root"));
+        // Without CAP_SYS_ADMIN outside, overlayfs may keep its marks in user.* attributes only: overlayfs.rst.
+        if !self.facts.initial_user_namespace || !self.sandbox.namespaces.is_shared(Kind::User) {
+            options.push(flag("userxattr"));
+        }
+        let shown: Vec<String> = options.iter().map(shown_option).collect();
         let mut calls = vec![
             Call::Mkdir { dir: staging, path: c"lower".to_owned(), mode: 0o755 },
             Call::MoveMount { mount: lower, target: At::In(staging, c"lower".to_owned()) },
             Call::Fchdir { dir: staging },
-            Call::FsOpen { fstype: c"overlay".to_owned(), to: fs },
-            Call::FsConfig { fs, key: c"source".to_owned(), value: Some(c"izba".to_owned()) },
         ];
-        // Without CAP_SYS_ADMIN outside, overlayfs may keep its marks in user.* attributes only: overlayfs.rst.
-        let userxattr = self.is_new(Kind::User).then_some(("userxattr", ""));
-        for (key, value) in options.iter().copied().chain(userxattr) {
-            let value = (!value.is_empty()).then(|| c_path(value));
-            calls.push(Call::FsConfig { fs, key: c_path(key), value });
-        }
-        calls.push(Call::FsCreate { fs });
-        calls.push(Call::FsMount { fs, attributes: attributes | self.no_devices(), to: root });
+        calls.extend(self.new_filesystem("overlay", "izba".as_ref(), options, attributes | self.no_devices(), root));
         calls.push(Call::MoveMount { mount: root, target: over_old_root() });
-        let shown: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let shell = format!("mount -t overlay -o {} izba /newroot   # lower is {}", shown.join(","), quoted(path));
         self.step("attach the root, with an overlay", shell, calls);
         root
@@ -141,9 +141,9 @@ impl Planner<'_> {
 
     fn assembled(&mut self, entries: &[Entry], size: u64) -> Slot {
         let root = self.slot("root");
-        let options = [("size", size.to_string()), ("mode", "0755".to_owned())];
+        let options = [option("size", size.to_string()), option("mode", "0755")];
         let attributes = MountAttributes::MOUNT_ATTR_NODEV;
-        let mut calls = self.new_filesystem("tmpfs", "izba", &options, attributes, root);
+        let mut calls = self.new_filesystem("tmpfs", "izba".as_ref(), options, attributes, root);
         calls.push(Call::MoveMount { mount: root, target: over_old_root() });
         self.step("attach the root, an empty tmpfs", format!("mount -t tmpfs -o size={size} izba /newroot"), calls);
         let sources = std::mem::take(&mut self.sources.entries);
@@ -215,20 +215,37 @@ impl Planner<'_> {
     pub(super) fn new_filesystem(
         &mut self,
         fstype: &str,
-        source: &str,
-        options: &[(&str, String)],
+        source: &OsStr,
+        options: impl IntoIterator<Item = FsOption>,
         attributes: MountAttributes,
         to: Slot,
     ) -> Vec<Call> {
         let fs = self.slot(format!("new {fstype}"));
         let mut calls = vec![Call::FsOpen { fstype: c_path(fstype), to: fs }];
         calls.push(Call::FsConfig { fs, key: c"source".to_owned(), value: Some(c_path(source)) });
-        for (key, value) in options {
-            calls.push(Call::FsConfig { fs, key: c_path(key), value: Some(c_path(value)) });
-        }
+        calls.extend(options.into_iter().map(|(key, value)| Call::FsConfig { fs, key, value }));
         calls.push(Call::FsCreate { fs });
         calls.push(Call::FsMount { fs, attributes, to });
         calls
+    }
+}
+
+/// An option of a file system, as fsconfig(2) takes it: a flag has no value.
+pub(super) type FsOption = (CString, Option<CString>);
+
+pub(super) fn option(key: &str, value: impl AsRef<OsStr>) -> FsOption {
+    (c_path(key), Some(c_path(value)))
+}
+
+fn flag(key: &str) -> FsOption {
+    (c_path(key), None)
+}
+
+/// As mount(8) takes it.
+pub(super) fn shown_option((key, value): &FsOption) -> String {
+    match value {
+        Some(value) => format!("{}={}", key.to_string_lossy(), value.to_string_lossy()),
+        None => key.to_string_lossy().into_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use izba_sys::mount::MountAttributes;
 use izba_sys::path::OFlags;
 
-use super::root::set_attributes;
+use super::root::{option, set_attributes};
 use super::{PlanError, Planner, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::facts::Guarded;
@@ -124,8 +124,8 @@ impl Planner<'_> {
         let dev = self.slot("dev");
         self.dev = Some(dev);
         let attributes = MountAttributes::MOUNT_ATTR_NOSUID | MountAttributes::MOUNT_ATTR_NOEXEC;
-        let options = [("size", "65536k".to_owned()), ("mode", "0755".to_owned())];
-        let calls = self.new_filesystem("tmpfs", "dev", &options, attributes, dev);
+        let options = [option("size", "65536k"), option("mode", "0755")];
+        let calls = self.new_filesystem("tmpfs", "dev".as_ref(), options, attributes, dev);
         self.attach("/dev", dev, calls, "mount -t tmpfs -o nosuid,noexec,mode=755 dev /newroot/dev".to_owned());
         self.devices(dev);
         let links = LINKS.map(|(name, target)| Call::Symlink { target: c_path(target), dir: dev, path: c_path(name) });
@@ -154,17 +154,17 @@ impl Planner<'_> {
     fn devpts(&mut self, dev: Slot) {
         let pts = self.slot("devpts");
         self.devpts = Some(pts);
-        let mut options = vec![("mode", "0620".to_owned()), ("ptmxmode", "0666".to_owned())];
+        let mut options = vec![option("mode", "0620"), option("ptmxmode", "0666")];
         let tty_group_mapped = match &self.sandbox.namespaces.user {
             Namespace::New(maps) => maps.gids.outside_of(TTY_GROUP).is_some(),
             Namespace::Share => self.facts.initial_user_namespace,
             Namespace::Join(_) => false,
         };
         if tty_group_mapped {
-            options.push(("gid", TTY_GROUP.to_string()));
+            options.push(option("gid", TTY_GROUP.to_string()));
         }
         let attributes = MountAttributes::MOUNT_ATTR_NOSUID | MountAttributes::MOUNT_ATTR_NOEXEC;
-        let mut calls = self.new_filesystem("devpts", "devpts", &options, attributes, pts);
+        let mut calls = self.new_filesystem("devpts", "devpts".as_ref(), options, attributes, pts);
         attach_in(dev, "pts", pts, &mut calls);
         let shell = "mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=666,mode=620 devpts /newroot/dev/pts";
         self.step("mount /dev/pts", shell.to_owned(), calls);
@@ -172,8 +172,8 @@ impl Planner<'_> {
 
     fn shm(&mut self, dev: Slot) {
         let shm = self.slot("shm");
-        let options = [("size", "65536k".to_owned()), ("mode", "1777".to_owned())];
-        let mut calls = self.new_filesystem("tmpfs", "shm", &options, inert(), shm);
+        let options = [option("size", "65536k"), option("mode", "1777")];
+        let mut calls = self.new_filesystem("tmpfs", "shm".as_ref(), options, inert(), shm);
         attach_in(dev, "shm", shm, &mut calls);
         let shell = "mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=65536k shm /newroot/dev/shm";
         self.step("mount /dev/shm", shell.to_owned(), calls);
@@ -186,7 +186,7 @@ impl Planner<'_> {
             None if !self.owns(Kind::Ipc) => return,
             None => {
                 let mqueue = self.slot("mqueue");
-                calls = self.new_filesystem("mqueue", "mqueue", &[], inert(), mqueue);
+                calls = self.new_filesystem("mqueue", "mqueue".as_ref(), [], inert(), mqueue);
                 mqueue
             }
         };
@@ -199,7 +199,7 @@ impl Planner<'_> {
             Some(copied) => (copied, Vec::new(), "mount --rbind /proc /newroot/proc"),
             None => {
                 let proc = self.slot("proc");
-                let calls = self.new_filesystem("proc", "proc", &[], inert(), proc);
+                let calls = self.new_filesystem("proc", "proc".as_ref(), [], inert(), proc);
                 (proc, calls, "mount -t proc -o nosuid,nodev,noexec proc /newroot/proc")
             }
         };
@@ -225,7 +225,7 @@ impl Planner<'_> {
             Some(copied) => (copied, vec![set_attributes(copied, set)], "mount --rbind -o ro /sys /newroot/sys"),
             None => {
                 let sys = self.slot("sys");
-                let calls = self.new_filesystem("sysfs", "sysfs", &[], set, sys);
+                let calls = self.new_filesystem("sysfs", "sysfs".as_ref(), [], set, sys);
                 (sys, calls, "mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /newroot/sys")
             }
         };
