@@ -4,10 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use izba_sandbox::parent::{Child, Outcome};
-use izba_sys::process::{PollFd, PollFlags, poll};
+use izba_sys::process::{PollFd, PollFlags, Timespec, poll};
 use izba_sys::signal::{self, SignalSet};
 
-use crate::terminal::{RawMode, Relay};
+use crate::terminal::{RawMode, Relay, in_background};
+
+/// How often a session in the background looks whether it has come to the foreground: no signal says so.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Stays with the sandbox until it has ended.
 ///
@@ -24,6 +27,8 @@ pub fn attend(mut child: Child) -> io::Result<Outcome> {
 struct Session {
     signals: OwnedFd,
     relay: Option<Relay>,
+    /// Is what is typed meant for us? SIGTTIN and SIGTTOU are blocked, so the kernel wouldn't stop us in the background.
+    listening: bool,
     /// Dropping it restores the caller's terminal.
     raw: Option<RawMode>,
 }
@@ -32,8 +37,23 @@ impl Session {
     fn new(child: &mut Child) -> io::Result<Self> {
         let signals = signal::signalfd(&SignalSet::full())?;
         let relay = child.take_terminal().map(Relay::new).transpose()?;
-        let raw = if relay.is_some() { RawMode::enter()? } else { None };
-        Ok(Self { signals, relay, raw })
+        let mut session = Self { signals, relay, listening: false, raw: None };
+        session.listen()?;
+        Ok(session)
+    }
+
+    /// The terminal is ours while we are in the foreground.
+    fn listen(&mut self) -> io::Result<()> {
+        let Some(relay) = &self.relay else { return Ok(()) };
+        let listening = !in_background();
+        if listening && !self.listening {
+            self.raw = RawMode::enter()?;
+            relay.resize();
+        } else if !listening && let Some(raw) = self.raw.take() {
+            raw.forget();
+        }
+        self.listening = listening;
+        Ok(())
     }
 
     fn run(&mut self, child: &Child) -> io::Result<()> {
@@ -56,17 +76,19 @@ impl Session {
     fn wait(&mut self, child: &Child) -> io::Result<(bool, bool)> {
         let mut wanted = vec![readable(self.signals.as_fd()), readable(child.pidfd())];
         if let Some(relay) = &self.relay {
-            wanted.extend(relay.wanted());
+            wanted.extend(relay.wanted(self.listening));
         }
-        if let Err(errno) = poll(&mut wanted, None)
+        let look = (self.relay.is_some() && !self.listening).then_some(&LOOK);
+        if let Err(errno) = poll(&mut wanted, look)
             && errno != izba_sys::Errno::INTR
         {
             return Err(errno.into());
         }
         let found: Vec<PollFlags> = wanted.iter().map(PollFd::revents).collect();
         drop(wanted);
+        self.listen()?;
         if let Some(relay) = &mut self.relay {
-            relay.move_bytes(found.get(2..).unwrap_or_default());
+            relay.move_bytes(found.get(2..).unwrap_or_default(), self.listening);
         }
         let is = |index: usize| found.get(index).is_some_and(|flags| !flags.is_empty());
         Ok((is(0), is(1)))
@@ -87,12 +109,10 @@ impl Session {
     /// The shell's job control: the program is stopped first, then we, with the terminal as it was.
     fn stop(&mut self, child: &Child, signal: i32) {
         let _gone = child.signal(signal);
-        let was_raw = self.raw.take().is_some();
+        self.raw = None;
+        self.listening = false;
         signal::stop_self();
         let _gone = child.signal(signal::SIGCONT);
-        if was_raw {
-            self.raw = RawMode::enter().unwrap_or_default();
-        }
     }
 }
 

@@ -33,6 +33,16 @@ impl RawMode {
         }));
         Ok(Some(Self { saved }))
     }
+
+    /// Leaves the terminal as it is: it is another's now.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+/// Is the caller's terminal another's just now? Who reads or changes it then takes it from a shell that is being typed to.
+pub fn in_background() -> bool {
+    izba_sys::terminal::in_background(STDIN)
 }
 
 impl Drop for RawMode {
@@ -85,14 +95,15 @@ impl Relay {
         }
     }
 
-    /// What to poll for: standard input, the master, standard output; nothing is asked of what has nothing to do.
-    pub fn wanted(&self) -> [PollFd<'_>; 3] {
+    /// What to poll for: standard input where we are listening, the master, standard output; nothing is asked of what has
+    /// nothing to do.
+    pub fn wanted(&self, listening: bool) -> [PollFd<'_>; 3] {
         let when = |yes: bool, flag| if yes { flag } else { PollFlags::empty() };
         let stdin = when(self.input_open && self.input.bytes.is_empty(), PollFlags::IN);
         let master = when(self.output.bytes.is_empty(), PollFlags::IN) | when(!self.input.bytes.is_empty(), PollFlags::OUT);
         let stdout = when(!self.output.bytes.is_empty(), PollFlags::OUT);
         // A closed end is always "ready"; polling a quiet descriptor in its place keeps poll(2) from spinning.
-        let (stdin_fd, stdin) = if self.input_open { (STDIN, stdin) } else { (STDOUT, PollFlags::empty()) };
+        let (stdin_fd, stdin) = if self.input_open && listening { (STDIN, stdin) } else { (STDOUT, PollFlags::empty()) };
         let master_fd = if self.master_open { self.master.as_fd() } else { STDOUT };
         let master = when(self.master_open, master);
         [
@@ -103,9 +114,9 @@ impl Relay {
     }
 
     /// Does what [`Relay::wanted`] found ready.
-    pub fn move_bytes(&mut self, found: &[PollFlags]) {
+    pub fn move_bytes(&mut self, found: &[PollFlags], listening: bool) {
         let [stdin, master, stdout] = found else { return };
-        if !stdin.is_empty() && self.input_open && self.input.bytes.is_empty() {
+        if listening && !stdin.is_empty() && self.input_open && self.input.bytes.is_empty() {
             self.read_input();
         }
         if master.contains(PollFlags::OUT) {

@@ -98,9 +98,14 @@ impl Source {
         Ok(source)
     }
 
-    /// An error if the file is not what it was when it was opened.
+    /// An error if the file's content is not what it was when it was opened.
+    ///
+    /// A change time that is alone in being new says that the file got another name, owner or mode. A writer who sets the
+    /// modification time back isn't noticed here, and gains nothing: the digest is that of the bytes that were read, and what
+    /// is remembered for this identity is never found again.
     pub(crate) fn unchanged(&self) -> Result<()> {
-        if self.current()? == self.identity { Ok(()) } else { Err(Error::Changed { path: self.path.clone() }) }
+        let now = Identity { ctime: self.identity.ctime, ..self.current()? };
+        if now == self.identity { Ok(()) } else { Err(Error::Changed { path: self.path.clone() }) }
     }
 
     fn current(&self) -> Result<Identity> {

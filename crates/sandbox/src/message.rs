@@ -1,7 +1,5 @@
 //! What the child tells the parent: messages of a fixed size, so that nothing has to be allocated.
 
-use izba_sys::process::{ClockId, clock_gettime};
-
 const LENGTH: usize = 29;
 
 /// Times are of CLOCK_MONOTONIC, in nanoseconds.
@@ -69,11 +67,6 @@ impl Message {
     pub(crate) fn buffer() -> [u8; LENGTH] {
         [0; LENGTH]
     }
-}
-
-pub(crate) fn monotonic_now() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 #[cfg(test)]

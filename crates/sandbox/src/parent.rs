@@ -11,7 +11,7 @@ use izba_sys::socket::{self, MOST_DESCRIPTORS};
 
 use crate::call::{Call, Slot};
 use crate::child::Executor;
-use crate::message::{Message, Report, monotonic_now};
+use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
 
@@ -160,12 +160,12 @@ impl Parent<'_, '_> {
 
     fn outside(&mut self) -> Result<(), StartError> {
         for step in &self.plan.outside {
-            let started = monotonic_now();
+            let started = process::monotonic_nanoseconds();
             for call in &step.calls {
                 self.call(call).map_err(|problem| StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem))))?;
             }
             if let Some(observe) = &mut self.observe {
-                observe(Done { step, nanoseconds: monotonic_now() - started });
+                observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });
             }
         }
         Ok(())

@@ -24,7 +24,8 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::io::ioctl_fionbio(fd, true)
 }
 
-/// Is the calling process in the foreground of the terminal that `fd` is? tcgetpgrp(3)
-pub fn in_foreground(fd: BorrowedFd<'_>) -> bool {
-    rustix::termios::tcgetpgrp(fd).is_ok_and(|group| group == rustix::process::getpgrp())
+/// Does the terminal that `fd` is belong to another process group of the session just now, as with a shell's `command &`?
+/// tcgetpgrp(3); a terminal that isn't the session's own has no such groups.
+pub fn in_background(fd: BorrowedFd<'_>) -> bool {
+    rustix::termios::tcgetpgrp(fd).is_ok_and(|group| group != rustix::process::getpgrp())
 }

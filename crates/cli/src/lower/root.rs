@@ -31,6 +31,10 @@ pub fn name(text: &OsStr, caller: &Caller) -> Result<RootName> {
     if text == "host" {
         return Ok(RootName::Host);
     }
+    if text.is_empty() {
+        // A variable that isn't set, most likely: the working directory isn't meant.
+        return Err(Failure::new("the root file system's name is empty").remedy("a directory, or . for this one"));
+    }
     let path = caller.absolute(text);
     let metadata = std::fs::metadata(&path).map_err(|error| not_there(text, &error))?;
     match metadata.file_type() {

@@ -79,9 +79,14 @@ impl Ground {
     pub fn directory(&self, name: &str, user: User) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(&path).unwrap();
-        let (uid, gid, _) = user.account();
-        std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        own(&path, user);
         path
+    }
+
+    /// A file that belongs to this user.
+    pub fn file(&self, path: impl AsRef<Path>, user: User, content: &str) {
+        fs::write(&path, content).unwrap();
+        own(path.as_ref(), user);
     }
 
     /// A small root file system of busybox, which belongs to this user.
@@ -91,12 +96,13 @@ impl Ground {
             self.directory(&format!("{name}/{dir}"), user);
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+        own(&root.join("bin/busybox"), user);
         let applets = Command::new("/bin/busybox").arg("--list").output().unwrap();
         for applet in String::from_utf8(applets.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
-        fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home:/bin/sh\n").unwrap();
-        fs::write(root.join("etc/group"), "root:x:0:\nann:x:1000:\ngames:x:60:ann\n").unwrap();
+        self.file(root.join("etc/passwd"), user, "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home:/bin/sh\n");
+        self.file(root.join("etc/group"), user, "root:x:0:\nann:x:1000:\ngames:x:60:ann\n");
         root
     }
 
@@ -148,6 +154,11 @@ impl Ground {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn own(path: &Path, user: User) {
+    let (uid, gid, _) = user.account();
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
 }
 
 impl Drop for Ground {

@@ -81,6 +81,19 @@ fn an_archive_that_changes_while_it_is_unpacked_is_refused() {
     scratch.assert_cache_empty("changed");
 }
 
+/// A backup program links it, somebody moves it, its mode is set: nobody has written to it.
+#[test]
+fn an_archive_may_get_another_name_while_it_is_unpacked() {
+    let scratch = Scratch::new();
+    let archive = scratch.write("a.tar", &Archive::default().file("f", "x").finish());
+    let cache = scratch.cache();
+    let how = Unpacking::new(Owners::AsArchived, "root");
+    let mut link = |_, _| drop(fs::hard_link(&archive, archive.with_extension("again")));
+    let (tree, _report) = cache.unpack(&archive, &how, &mut link).unwrap();
+    assert!(archive.with_extension("again").exists());
+    assert_eq!(fs::read(tree.path().join("f")).unwrap(), b"x");
+}
+
 #[test]
 fn variants_have_trees_of_their_own() {
     let scratch = Scratch::new();

@@ -107,8 +107,9 @@ impl Planner<'_> {
     }
 
     fn rights(&mut self, process: &Process) {
-        let kept = process.capabilities.intersection(self.facts.bounding);
-        self.bounding_set(kept);
+        let available = self.bounding();
+        let kept = process.capabilities.intersection(available);
+        self.bounding_set(available, kept);
         self.ids(&process.user);
         let held = if process.user.uid == 0 { kept } else { Capabilities::NONE };
         let names: Vec<&str> = held.iter().map(Capability::name).collect();
@@ -119,8 +120,13 @@ impl Planner<'_> {
         }
     }
 
-    fn bounding_set(&mut self, kept: Capabilities) {
-        let dropped = self.facts.bounding.iter().filter(|&capability| !kept.contains(capability));
+    /// Who enters a user namespace gets a full bounding set, whatever the caller's lacks: user_namespaces(7).
+    fn bounding(&self) -> Capabilities {
+        if self.sandbox.namespaces.is_shared(Kind::User) { self.facts.bounding } else { Capabilities::all() }
+    }
+
+    fn bounding_set(&mut self, available: Capabilities, kept: Capabilities) {
+        let dropped = available.iter().filter(|&capability| !kept.contains(capability));
         let calls: Vec<Call> = dropped.map(|capability| Call::DropFromBoundingSet(capability.number())).collect();
         // Taking from the bounding set needs CAP_SETPCAP; who lacks it can't gain anything from the set either,
         // as no_new_privs stays on.
