@@ -12,15 +12,12 @@ use crate::terminal::{RawMode, Relay, in_background};
 /// How often a session in the background looks whether it has come to the foreground: no signal says so.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// Stays with the sandbox until it has ended.
+/// Stays with the sandbox until it has ended. Every signal has to be blocked already.
 ///
 /// # Errors
 /// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
 pub fn attend(mut child: Child) -> io::Result<Outcome> {
-    let before = signal::set_mask(&SignalSet::full());
-    let ended = Session::new(&mut child).and_then(|mut session| session.run(&child));
-    signal::set_mask(&before);
-    ended?;
+    Session::new(&mut child).and_then(|mut session| session.run(&child))?;
     child.wait()
 }
 

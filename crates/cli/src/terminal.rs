@@ -100,10 +100,12 @@ impl Relay {
     pub fn wanted(&self, listening: bool) -> [PollFd<'_>; 3] {
         let when = |yes: bool, flag| if yes { flag } else { PollFlags::empty() };
         let stdin = when(self.input_open && self.input.bytes.is_empty(), PollFlags::IN);
-        let master = when(self.output.bytes.is_empty(), PollFlags::IN) | when(!self.input.bytes.is_empty(), PollFlags::OUT);
+        let master =
+            when(self.output.bytes.is_empty(), PollFlags::IN) | when(!self.input.bytes.is_empty(), PollFlags::OUT);
         let stdout = when(!self.output.bytes.is_empty(), PollFlags::OUT);
         // A closed end is always "ready"; polling a quiet descriptor in its place keeps poll(2) from spinning.
-        let (stdin_fd, stdin) = if self.input_open && listening { (STDIN, stdin) } else { (STDOUT, PollFlags::empty()) };
+        let (stdin_fd, stdin) =
+            if self.input_open && listening { (STDIN, stdin) } else { (STDOUT, PollFlags::empty()) };
         let master_fd = if self.master_open { self.master.as_fd() } else { STDOUT };
         let master = when(self.master_open, master);
         [

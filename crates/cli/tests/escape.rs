@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use support::{Ended, Ground, User, run};
@@ -103,7 +103,14 @@ fn no_input_is_pushed_into_the_callers_terminal() {
         let izba = ground.izba(user);
         let mut command = ground.command("/usr/bin/python3", user);
         izba.get_envs().for_each(|(key, value)| drop(value.map(|value| command.env(key, value))));
-        command.args(["-c", outside]).arg(izba.get_program()).args(["run", "--no-tty", "host", "/usr/bin/python3", "-c", inside]);
+        command.args(["-c", outside]).arg(izba.get_program()).args([
+            "run",
+            "--no-tty",
+            "host",
+            "/usr/bin/python3",
+            "-c",
+            inside,
+        ]);
         let ended = run(&mut command);
         assert!(ended.text().contains("tried") && ended.text().ends_with(" 0"), "{ended:?}");
         assert!(!ended.stdout.contains("pushed") && !ended.stdout.contains("controlling"), "{user:?}: {ended:?}");
@@ -126,8 +133,13 @@ fn init_can_neither_be_traced_nor_read() {
         for name in ('exe','cwd','root','fd/0','ns/mnt'):\n\
         \x20try: print('followed',name,os.readlink('/proc/1/'+name))\n\
         \x20except OSError: pass\n\
-        try: print('listed',os.listdir('/proc/1/fd'))\n\
+        numbers=[]\n\
+        try: numbers=os.listdir('/proc/1/fd')\n\
         except OSError: pass\n\
+        for number in numbers:\n\
+        \x20for look in (os.readlink,lambda path: os.open(path,os.O_RDONLY|os.O_NONBLOCK)):\n\
+        \x20 try: print('reached',number,look('/proc/1/fd/'+number))\n\
+        \x20 except OSError: pass\n\
         print('tried')\n";
     let ground = Ground::new();
     for user in User::ALL {
@@ -156,7 +168,8 @@ fn init_ignores_what_would_end_or_stop_it() {
     let ground = Ground::new();
     for user in User::ALL {
         let root = ground.busybox_root(&format!("root-{user:?}"), user);
-        let script = "[ \"$(cat /proc/1/comm)\" = izba-init ] || exit 9; kill -KILL 1; kill -STOP 1; true & wait; echo alive";
+        let script =
+            "[ \"$(cat /proc/1/comm)\" = izba-init ] || exit 9; kill -KILL 1; kill -STOP 1; true & wait; echo alive";
         let ended = run(ground.izba(user).arg("run").arg(&root).args(["sh", "-c", script]));
         assert_eq!(ended.text(), "alive", "{user:?}");
     }
@@ -183,9 +196,23 @@ fn the_session_keyring_is_new() {
 fn no_socket_of_ours_has_a_name() {
     let ground = Ground::new();
     let root = ground.busybox_root("root", User::Root);
-    let mut child = ground.izba(User::Root).args(["run", "--share", "net"]).arg(&root).args(["sleep", "1000"]).spawn().unwrap();
+    let mut child = ground
+        .izba(User::Root)
+        .args(["run", "--keep-env", "--share", "net"])
+        .arg(&root)
+        .args(["sleep", "1000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     ground.wait_for("the program runs", || ground.processes().iter().any(|pid| comm(*pid) == "sleep"));
-    let named: Vec<String> = fs::read_to_string("/proc/net/unix").unwrap().lines().skip(1).filter(|line| line.split_whitespace().count() > 7).map(String::from).collect();
+    let named: Vec<String> = fs::read_to_string("/proc/net/unix")
+        .unwrap()
+        .lines()
+        .skip(1)
+        .filter(|line| line.split_whitespace().count() > 7)
+        .map(String::from)
+        .collect();
     let mut looked_at = 0;
     for pid in ground.processes() {
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
@@ -240,7 +267,9 @@ fn masks_stay_on() {
 #[test]
 fn device_files_of_a_root_are_dead() {
     let ground = Ground::new();
-    for (user, options) in [(User::Root, &[][..]), (User::Root, &["--userns"]), (User::Root, &["--ephemeral"]), (User::OneId, &[])] {
+    for (user, options) in
+        [(User::Root, &[][..]), (User::Root, &["--userns"]), (User::Root, &["--ephemeral"]), (User::OneId, &[])]
+    {
         let name = format!("root-{user:?}-{}", options.len() + options.concat().len());
         let root = ground.busybox_root(&name, user);
         mknodat(CWD, root.join("node"), FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(1, 5)).unwrap();
@@ -257,7 +286,7 @@ fn device_files_of_a_root_are_dead() {
 fn the_hosts_root_shows_no_secret() {
     let ground = Ground::new();
     let script = "find / -xdev -type f -readable -print0 2>/dev/null; \
-        find /usr /etc /bin /sbin /lib /lib64 /opt /var /home /root /srv /tmp /run /boot -type f -readable -print0 2>/dev/null";
+        find /usr /etc /bin /sbin /lib /lib64 /opt /var /home /root /srv /tmp /run /boot -type f -readable -print0 2>/dev/null; true";
     for user in [User::Root, User::OneId] {
         let ended = run(ground.izba(user).args(["run", "host", "sh", "-c", script]));
         let shown: Vec<&Path> = ended.text().split('\0').filter(|path| !path.is_empty()).map(Path::new).collect();
@@ -316,7 +345,14 @@ fn rights_are_what_the_model_says() {
                 let line = ended.text().lines().find_map(|line| line.strip_prefix(key)).unwrap().trim();
                 u64::from_str_radix(line.split_whitespace().next().unwrap_or("0"), 16).unwrap()
             };
-            let found = (value("CapInh:"), value("CapPrm:"), value("CapEff:"), value("CapBnd:"), value("CapAmb:"), value("NoNewPrivs:"));
+            let found = (
+                value("CapInh:"),
+                value("CapPrm:"),
+                value("CapEff:"),
+                value("CapBnd:"),
+                value("CapAmb:"),
+                value("NoNewPrivs:"),
+            );
             assert_eq!(found, (0, eff, eff, bnd, 0, nnp), "{user:?} {options:?}");
         }
     }

@@ -51,7 +51,12 @@ fn system_directories_stay_read_only_for_a_program_with_all_capabilities() {
 fn the_hosts_programs_and_users_are_there() {
     let ground = Ground::new();
     for user in User::ALL {
-        let ended = ground.sh(user, &[], "host", "for name in python3 gcc ls; do command -v $name; done; id -un; getent passwd daemon | cut -d: -f1");
+        let ended = ground.sh(
+            user,
+            &[],
+            "host",
+            "for name in python3 gcc ls; do command -v $name; done; id -un; getent passwd daemon | cut -d: -f1",
+        );
         assert!(ended.text().ends_with("gcc\n/usr/bin/ls\nroot\ndaemon"), "{user:?}: {ended:?}");
     }
 }
@@ -62,7 +67,8 @@ fn a_directory_called_host_is_meant_by_its_path() {
     for user in User::ALL {
         let name = format!("in-{user:?}");
         ground.busybox_root(&format!("{name}/host"), user);
-        let izba = |root| run(ground.izba(user).current_dir(ground.path(&name)).args(["run", root, "sh", "-c", "ls /"]));
+        let izba =
+            |root| run(ground.izba(user).current_dir(ground.path(&name)).args(["run", root, "sh", "-c", "ls /"]));
         assert!(!izba("./host").text().contains("usr") && izba("host").text().contains("usr"), "{user:?}");
     }
 }
@@ -80,7 +86,12 @@ fn kernel_paths_that_leak_or_harm_are_hidden_or_read_only() {
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         for root in [root.as_os_str(), "host".as_ref()] {
-            for options in [&[][..], &["--share", "net"], &["--share", "pid"], &["--share", "pid", "--share", "net", "--share", "ipc"]] {
+            for options in [
+                &[][..],
+                &["--share", "net"],
+                &["--share", "pid"],
+                &["--share", "pid", "--share", "net", "--share", "ipc"],
+            ] {
                 assert_eq!(ground.sh(user, options, root, script).text(), "", "{user:?} {options:?}");
             }
         }
@@ -163,7 +174,12 @@ fn propagation_is_private_and_the_old_root_is_gone() {
     let ground = Ground::new();
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
-        let ended = ground.sh(user, &[], &root, "grep -c -e shared: -e master: /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | grep -c '^/$'");
+        let ended = ground.sh(
+            user,
+            &[],
+            &root,
+            "grep -c -e shared: -e master: /proc/self/mountinfo; cut -d' ' -f5 /proc/self/mountinfo | grep -c '^/$'",
+        );
         assert_eq!(ended.stdout.trim(), "0\n1", "{user:?}");
     }
 }

@@ -23,7 +23,10 @@ fn subordinate(user: User) -> (u32, u32) {
     let (uid, ..) = user.account();
     let name = if user == User::Ranges { "izba-test" } else { "root" };
     let subuid = fs::read_to_string("/etc/subuid").unwrap();
-    let line = subuid.lines().find(|line| line.starts_with(&format!("{name}:")) || line.starts_with(&format!("{uid}:"))).unwrap();
+    let line = subuid
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}:")) || line.starts_with(&format!("{uid}:")))
+        .unwrap();
     let fields: Vec<&str> = line.split(':').collect();
     (fields[1].parse().unwrap(), fields[2].parse().unwrap())
 }
@@ -66,7 +69,21 @@ fn an_ordinary_user_is_shown_as_asked_for_as_bubblewrap_does() {
     let user = User::OneId;
     let script = "id -u; id -g; cat /proc/self/uid_map";
     let mut bwrap = ground.command("bwrap", user);
-    bwrap.args(["--unshare-user", "--uid", "33", "--gid", "34", "--ro-bind", "/", "/", "--proc", "/proc", "sh", "-c", script]);
+    bwrap.args([
+        "--unshare-user",
+        "--uid",
+        "33",
+        "--gid",
+        "34",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "sh",
+        "-c",
+        script,
+    ]);
     assert_eq!(ground.sh(user, &["-u", "33:34"], "host", script).text(), run(&mut bwrap).text());
 }
 
@@ -175,7 +192,12 @@ fn root_in_a_user_namespace_is_nobody_outside_and_files_keep_their_owners() {
 fn userns_works_with_every_kind_of_root() {
     let ground = Ground::new();
     let root = ground.busybox_root("root", User::Root);
-    for options in [&["--userns"][..], &["--userns", "--ephemeral"], &["--userns", "--read-only"], &["--userns", "--ephemeral=disk"]] {
+    for options in [
+        &["--userns"][..],
+        &["--userns", "--ephemeral"],
+        &["--userns", "--read-only"],
+        &["--userns", "--ephemeral=disk"],
+    ] {
         let ended = ground.sh(User::Root, options, &root, "readlink /proc/self/ns/user; stat -c %u /bin/busybox");
         let lines: Vec<&str> = ended.text().lines().collect();
         assert_ne!(Path::new(lines[0]), fs::read_link("/proc/self/ns/user").unwrap(), "{options:?}");
@@ -189,7 +211,11 @@ fn userns_does_not_let_writes_leave_an_ephemeral_root() {
     let ground = Ground::new();
     let root = ground.busybox_root("root", User::Root);
     for option in ["--ephemeral", "--ephemeral=disk"] {
-        assert_eq!(ground.sh(User::Root, &["--userns", option], &root, "echo x > /made && cat /made").text(), "x", "{option}");
+        assert_eq!(
+            ground.sh(User::Root, &["--userns", option], &root, "echo x > /made && cat /made").text(),
+            "x",
+            "{option}"
+        );
         assert!(!root.join("made").exists(), "{option}");
     }
 }
@@ -198,7 +224,12 @@ fn userns_does_not_let_writes_leave_an_ephemeral_root() {
 fn ids_are_mapped_by_hand() {
     let ground = Ground::new();
     let show = "cat /proc/self/uid_map; cat /proc/self/gid_map";
-    let root = ground.sh(User::Root, &["--uidmap", "0:200000:1000", "--uidmap", "1000:500000:10", "--gidmap", "0:300000:5"], "host", show);
+    let root = ground.sh(
+        User::Root,
+        &["--uidmap", "0:200000:1000", "--uidmap", "1000:500000:10", "--gidmap", "0:300000:5"],
+        "host",
+        show,
+    );
     assert_eq!(map(root.text()), ["0 200000 1000", "1000 500000 10", "0 300000 5"]);
     let alone = ground.sh(User::Root, &["--uidmap", "0:200000:1000"], "host", show);
     assert_eq!(map(alone.text()), ["0 200000 1000", "0 200000 1000"]);
@@ -232,7 +263,10 @@ fn an_ordinary_user_cannot_map_ids_of_others() {
     let ground = Ground::new();
     for user in [User::Ranges, User::OneId] {
         let refused = ground.sh(user, &["--uidmap", "0:0:1"], "host", "true");
-        assert!(refused.refusal().contains("/etc/subuid") || refused.stderr.contains("subordinate"), "{user:?}: {refused:?}");
+        assert!(
+            refused.refusal().contains("/etc/subuid") || refused.stderr.contains("subordinate"),
+            "{user:?}: {refused:?}"
+        );
     }
 }
 
@@ -241,9 +275,19 @@ fn a_bind_of_root_in_a_user_namespace_can_be_id_mapped() {
     let ground = Ground::new();
     let shared = ground.directory("shared", User::Root);
     let volume = format!("{}:/shared", shared.display());
-    let plain = ground.sh(User::Root, &["--userns", "-v", &volume], "host", "stat -c %u /shared; touch /shared/x || echo refused");
+    let plain = ground.sh(
+        User::Root,
+        &["--userns", "-v", &volume],
+        "host",
+        "stat -c %u /shared; touch /shared/x || echo refused",
+    );
     assert_eq!(plain.text(), "65534\nrefused");
-    let mapped = ground.sh(User::Root, &["--userns", "-v", &format!("{volume}:idmap")], "host", "stat -c %u /shared; touch /shared/x");
+    let mapped = ground.sh(
+        User::Root,
+        &["--userns", "-v", &format!("{volume}:idmap")],
+        "host",
+        "stat -c %u /shared; touch /shared/x",
+    );
     assert_eq!((mapped.text(), owner(&shared.join("x"))), ("0", (0, 0)));
     for user in [User::Ranges, User::OneId] {
         ground.sh(user, &["-v", &format!("{volume}:idmap")], "host", "true").refusal();

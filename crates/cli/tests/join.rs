@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Background, Ground, User, run};
+use support::{Background, Ground, MARK, User, run};
 
 const KINDS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
 
@@ -144,7 +144,10 @@ fn a_namespace_that_is_kept_by_a_bind_mount_is_joined() {
     let ground = Ground::new();
     let kept = ground.path("uts");
     fs::write(&kept, "").unwrap();
-    assert_eq!(run(Command::new("unshare").arg(format!("--uts={}", kept.display())).args(["hostname", "kept"])).status, 0);
+    assert_eq!(
+        run(Command::new("unshare").arg(format!("--uts={}", kept.display())).args(["hostname", "kept"])).status,
+        0
+    );
     let ended = ground.sh(User::Root, &["--join", "uts=./uts"], "host", "hostname");
     assert_eq!(run(Command::new("umount").arg(&kept)).status, 0);
     assert_eq!(ended.text(), "kept");
@@ -213,7 +216,14 @@ fn the_program_of_a_joined_pid_namespace_dies_with_izba() {
     let ground = Ground::new();
     let target = Target::of_root(&ground);
     let mut izba = ground.izba(User::Root);
-    izba.args(["run", "--join", &format!("pid={}", target.pid), "host", "sh", "-c", "echo up; exec sleep 1000"]);
+    izba.arg("run").args(MARK).args([
+        "--join",
+        &format!("pid={}", target.pid),
+        "host",
+        "sh",
+        "-c",
+        "echo up; exec sleep 1000",
+    ]);
     let (mut background, line) = Background::start(&mut izba);
     assert_eq!(line, "up");
     background.signal("KILL");

@@ -9,7 +9,8 @@ use std::path::Path;
 use support::{Ground, User, run};
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -20,7 +21,12 @@ fn a_directory_of_the_host_is_shown_and_written() {
     for user in User::ALL {
         let dir = ground.directory(&format!("data-{user:?}"), user);
         fs::write(dir.join("theirs"), "outside\n").unwrap();
-        let ended = ground.sh(user, &["-v", &format!("{}:/mnt/data", dir.display())], "host", "cat /mnt/data/theirs; echo in > /mnt/data/ours");
+        let ended = ground.sh(
+            user,
+            &["-v", &format!("{}:/mnt/data", dir.display())],
+            "host",
+            "cat /mnt/data/theirs; echo in > /mnt/data/ours",
+        );
         assert_eq!(ended.text(), "outside", "{user:?}");
         assert_eq!(fs::read_to_string(dir.join("ours")).unwrap(), "in\n");
     }
@@ -32,7 +38,10 @@ fn a_read_only_mount_refuses_writes() {
     for user in User::ALL {
         let dir = ground.directory(&format!("data-{user:?}"), user);
         let source = dir.display();
-        for options in [["-v".to_owned(), format!("{source}:/mnt:ro")], ["--mount".to_owned(), format!("type=bind,source={source},target=/mnt,readonly")]] {
+        for options in [
+            ["-v".to_owned(), format!("{source}:/mnt:ro")],
+            ["--mount".to_owned(), format!("type=bind,source={source},target=/mnt,readonly")],
+        ] {
             let ended = ground.sh(user, &[&options[0], &options[1]], "host", "touch /mnt/x 2>&1");
             assert!(ended.status != 0 && ended.stdout.contains("Read-only"), "{user:?}: {ended:?}");
         }
@@ -58,7 +67,12 @@ fn a_single_file_is_shown() {
         let dir = ground.directory(&format!("data-{user:?}"), user);
         ground.file(dir.join("file"), user, "content\n");
         let root = ground.busybox_root(&format!("root-{user:?}"), user);
-        let ended = ground.sh(user, &["-v", &format!("{}:/etc/new/file", dir.join("file").display())], &root, "cat /etc/new/file; echo more >> /etc/new/file");
+        let ended = ground.sh(
+            user,
+            &["-v", &format!("{}:/etc/new/file", dir.join("file").display())],
+            &root,
+            "cat /etc/new/file; echo more >> /etc/new/file",
+        );
         assert_eq!(ended.text(), "content", "{user:?}");
         assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "content\nmore\n");
         assert_eq!(fs::metadata(root.join("etc/new/file")).unwrap().len(), 0, "the mount point was made and stays");
@@ -75,7 +89,17 @@ fn the_working_directory_and_home_can_be_named() {
             let source = if source == "../data-" { format!("../data-{user:?}") } else { source.to_owned() };
             let mut izba = ground.izba(user);
             izba.current_dir(&dir).env("HOME", &dir);
-            let ended = run(izba.args(["run", "-v", &format!("{source}:/work"), "-w", "/work", "host", "sh", "-c", "pwd; cat file"]));
+            let ended = run(izba.args([
+                "run",
+                "-v",
+                &format!("{source}:/work"),
+                "-w",
+                "/work",
+                "host",
+                "sh",
+                "-c",
+                "pwd; cat file",
+            ]));
             assert_eq!(ended.text(), "/work\nhere", "{user:?} {source}");
         }
     }
@@ -116,7 +140,12 @@ fn mounts_of_every_type_are_made() {
             ground.directory(&format!("work-{user:?}"), user),
         );
         fs::write(lower.join("file"), "below\n").unwrap();
-        let overlay = format!("type=overlay,target=/mnt/over,lowerdir={},upperdir={},workdir={},userxattr", lower.display(), upper.display(), work.display());
+        let overlay = format!(
+            "type=overlay,target=/mnt/over,lowerdir={},upperdir={},workdir={},userxattr",
+            lower.display(),
+            upper.display(),
+            work.display()
+        );
         let options = ["--mount", "type=tmpfs,target=/mnt/tmp,size=1m,mode=0700", "--mount", &overlay];
         let ended = ground.sh(user, &options, "host", "cat /mnt/over/file; echo new > /mnt/over/made; stat -c %a /mnt/tmp; stat -f -c %T /mnt/tmp; df -k --output=size /mnt/tmp | tail -1 | xargs");
         assert_eq!(ended.text(), "below\n700\ntmpfs\n1024", "{user:?}");
@@ -133,7 +162,11 @@ fn a_tmpfs_has_its_size_mode_and_flags() {
                       head -c 2000000 /dev/zero > /mnt/t/big 2>/dev/null || echo full";
         let ended = ground.sh(user, &["--tmpfs", "/mnt/t:size=1m,mode=0711,noexec"], "host", script);
         assert_eq!(ended.text(), "711\nnoexec\nfull", "{user:?}");
-        assert_eq!(ground.sh(user, &["--tmpfs", "/mnt/t"], "host", "stat -c %a /mnt/t; touch /mnt/t/x").text(), "1777", "{user:?}");
+        assert_eq!(
+            ground.sh(user, &["--tmpfs", "/mnt/t"], "host", "stat -c %a /mnt/t; touch /mnt/t/x").text(),
+            "1777",
+            "{user:?}"
+        );
     }
 }
 
@@ -143,7 +176,12 @@ fn mounts_within_mounts_work_in_any_order_of_options() {
     for user in User::ALL {
         let dir = ground.directory(&format!("data-{user:?}"), user);
         fs::write(dir.join("file"), "deep\n").unwrap();
-        let ended = ground.sh(user, &["-v", &format!("{}:/mnt/a/b/c", dir.display()), "--tmpfs", "/mnt/a"], "host", "cat /mnt/a/b/c/file; touch /mnt/a/x");
+        let ended = ground.sh(
+            user,
+            &["-v", &format!("{}:/mnt/a/b/c", dir.display()), "--tmpfs", "/mnt/a"],
+            "host",
+            "cat /mnt/a/b/c/file; touch /mnt/a/x",
+        );
         assert_eq!(ended.text(), "deep", "{user:?}");
     }
 }
@@ -192,7 +230,11 @@ fn a_read_only_root_refuses_writes_but_not_to_its_mounts() {
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         let script = "touch /home/x 2>/dev/null || echo refused; touch /tmp/x /dev/shm/x && echo written";
-        assert_eq!(ground.sh(user, &["--read-only", "--tmpfs", "/tmp"], &root, script).text(), "refused\nwritten", "{user:?}");
+        assert_eq!(
+            ground.sh(user, &["--read-only", "--tmpfs", "/tmp"], &root, script).text(),
+            "refused\nwritten",
+            "{user:?}"
+        );
         assert!(names(&root.join("home")).is_empty());
     }
 }
@@ -205,7 +247,12 @@ fn mount_points_that_a_writable_directory_lacks_are_made_and_stay() {
         for dir in ["proc", "sys", "dev"] {
             fs::remove_dir(root.join(dir)).unwrap();
         }
-        let ended = ground.sh(user, &["--tmpfs", "/a/b"], &root, "[ -c /dev/null ] && [ -d /proc/1 ] && [ -d /sys/kernel ] && [ -d /a/b ] && echo all");
+        let ended = ground.sh(
+            user,
+            &["--tmpfs", "/a/b"],
+            &root,
+            "[ -c /dev/null ] && [ -d /proc/1 ] && [ -d /sys/kernel ] && [ -d /a/b ] && echo all",
+        );
         assert_eq!(ended.text(), "all", "{user:?}");
         assert!(["proc", "sys", "dev", "a/b", "etc/hosts"].iter().all(|made| root.join(made).exists()), "{user:?}");
     }
@@ -234,7 +281,8 @@ fn mount_points_that_a_read_only_root_lacks_come_from_an_overlay() {
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         fs::remove_dir(root.join("proc")).unwrap();
-        let ended = ground.sh(user, &["--read-only"], &root, "cat /proc/1/comm; touch /home/x 2>/dev/null || echo refused");
+        let ended =
+            ground.sh(user, &["--read-only"], &root, "cat /proc/1/comm; touch /home/x 2>/dev/null || echo refused");
         assert_eq!(ended.text(), "izba-init\nrefused", "{user:?}");
         assert!(!root.join("proc").exists(), "{user:?}");
     }

@@ -18,7 +18,12 @@ fn new_kinds(shown: &str) -> Vec<&'static str> {
     let inside: Vec<&str> = shown.lines().collect();
     assert_eq!(inside.len(), KINDS.len(), "{shown}");
     let ours = |kind: &str| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
-    KINDS.into_iter().zip(inside).filter(|(kind, inside)| ours(kind).as_os_str() != *inside).map(|(kind, _)| kind).collect()
+    KINDS
+        .into_iter()
+        .zip(inside)
+        .filter(|(kind, inside)| ours(kind).as_os_str() != *inside)
+        .map(|(kind, _)| kind)
+        .collect()
 }
 
 fn new_by_default(user: User) -> Vec<&'static str> {
@@ -40,7 +45,11 @@ fn each_kind_can_be_shared_and_the_others_stay_new() {
     for user in User::ALL {
         for kind in ["pid", "net", "ipc", "uts", "cgroup", "time"] {
             let expected: Vec<_> = new_by_default(user).into_iter().filter(|&other| other != kind).collect();
-            assert_eq!(new_kinds(ground.sh(user, &["--share", kind], "host", SHOW).text()), expected, "{user:?} {kind}");
+            assert_eq!(
+                new_kinds(ground.sh(user, &["--share", kind], "host", SHOW).text()),
+                expected,
+                "{user:?} {kind}"
+            );
         }
     }
 }
@@ -97,7 +106,11 @@ fn a_shared_pid_namespace_says_what_cannot_be_promised() {
     let ground = Ground::new();
     for user in User::ALL {
         let ended = ground.sh(user, &["--share", "pid"], "host", &format!("cat /proc/{}/comm", std::process::id()));
-        assert_eq!(ended.text(), fs::read_to_string("/proc/self/comm").unwrap().trim(), "the caller's processes are visible");
+        assert_eq!(
+            ended.text(),
+            fs::read_to_string("/proc/self/comm").unwrap().trim(),
+            "the caller's processes are visible"
+        );
         assert!(ended.stderr.contains("note: ") && ended.stderr.contains("in the background"), "{ended:?}");
     }
 }
@@ -128,7 +141,8 @@ fn programs_reach_each_other_over_loopback() {
 fn the_host_name_is_izba_or_as_asked_for_and_the_callers_stays() {
     let ground = Ground::new();
     let before = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let script = "hostname; cat /etc/hostname; getent hosts $(hostname) | cut -d' ' -f1; cat /proc/sys/kernel/domainname";
+    let script =
+        "hostname; cat /etc/hostname; getent hosts $(hostname) | cut -d' ' -f1; cat /proc/sys/kernel/domainname";
     for user in User::ALL {
         assert_eq!(ground.sh(user, &[], "host", script).text(), "izba\nizba\n127.0.1.1\n(none)", "{user:?}");
         let ended = ground.sh(user, &["--hostname", "log-house.test", "--domainname", "yard"], "host", script);
@@ -175,7 +189,8 @@ fn the_hosts_name_servers_and_names_come_with_its_network() {
 
 /// The two clocks as a program sees them, in seconds.
 fn clocks(ground: &Ground, user: User, options: &[&str]) -> BTreeMap<&'static str, f64> {
-    let show = "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC)); print(time.clock_gettime(time.CLOCK_BOOTTIME))";
+    let show =
+        "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC)); print(time.clock_gettime(time.CLOCK_BOOTTIME))";
     let ended = run(ground.izba(user).arg("run").args(options).args(["host", "python3", "-c", show]));
     ["monotonic", "boottime"].into_iter().zip(ended.text().lines().map(|line| line.parse().unwrap())).collect()
 }
@@ -221,7 +236,8 @@ fn system_v_and_posix_objects_of_the_host_are_not_seen() {
     let id = made.text().rsplit(' ').next().unwrap().to_owned();
     for user in User::ALL {
         let own = ground.sh(user, &[], "host", "grep -c . /proc/sysvipc/msg").text().to_owned();
-        let shared = ground.sh(user, &["--share", "ipc"], "host", &format!("grep -cw {id} /proc/sysvipc/msg")).text().to_owned();
+        let shared =
+            ground.sh(user, &["--share", "ipc"], "host", &format!("grep -cw {id} /proc/sysvipc/msg")).text().to_owned();
         assert_eq!((own.as_str(), shared.as_str()), ("1", "1"), "{user:?}: only the heading, and the host's queue");
     }
     assert_eq!(run(std::process::Command::new("ipcrm").args(["-q", &id])).status, 0);

@@ -74,7 +74,12 @@ fn capabilities_are_added_and_dropped() {
 fn capabilities_are_effective_only_inside() {
     let ground = Ground::new();
     for user in [User::Ranges, User::OneId] {
-        let ended = ground.sh(user, &["--cap-add", "ALL", "--share", "net"], "host", "ip link set lo down 2>/dev/null || echo refused");
+        let ended = ground.sh(
+            user,
+            &["--cap-add", "ALL", "--share", "net"],
+            "host",
+            "ip link set lo down 2>/dev/null || echo refused",
+        );
         assert_eq!(ended.text(), "refused", "{user:?}");
         let ended = ground.sh(user, &["--cap-add", "NET_ADMIN"], "host", "ip link set lo down && echo done");
         assert_eq!(ended.text(), "done", "{user:?}");
@@ -181,8 +186,8 @@ fn a_descriptor_is_handed_in_when_asked_for() {
     fs::write(&file, "handed in\n").unwrap();
     for user in User::ALL {
         let mut shell = ground.command("sh", user);
-        shell.args(["-c", "exec \"$0\" run --fd 7 host sh -c \"cat <&7; $1\" 7<file 8<file"]).arg(ground.path("izba"));
-        let ended = run(shell.arg(OPEN.replace('$', "\\$")));
+        shell.args(["-c", "exec \"$0\" run --fd 7 host sh -c \"$1\" 7<file 8<file"]).arg(ground.path("izba"));
+        let ended = run(shell.arg(format!("cat <&7; {OPEN}")));
         assert_eq!(ended.text(), "handed in\n0 1 2 7", "{user:?}");
     }
 }
@@ -203,10 +208,14 @@ fn streams_are_the_callers_own() {
         let out = fs::File::create(&output).unwrap();
         let mut izba = ground.izba(user);
         izba.args(["run", "host", "sh", "-c", "cat; readlink /proc/self/fd/0; echo error >&2"]);
-        let status = izba.stdin(fs::File::open(&input).unwrap()).stdout(out.try_clone().unwrap()).stderr(out).status().unwrap();
+        let status =
+            izba.stdin(fs::File::open(&input).unwrap()).stdout(out.try_clone().unwrap()).stderr(out).status().unwrap();
         assert!(status.success(), "{user:?}");
         let shown = fs::read_to_string(&output).unwrap();
-        assert!(shown.starts_with("read\n") && shown.ends_with("error\n") && !shown.contains("pipe:"), "{user:?}: {shown}");
+        assert!(
+            shown.starts_with("read\n") && shown.ends_with("error\n") && !shown.contains("pipe:"),
+            "{user:?}: {shown}"
+        );
     }
 }
 
@@ -214,7 +223,12 @@ fn streams_are_the_callers_own() {
 fn limits_are_set() {
     let ground = Ground::new();
     for user in User::ALL {
-        let ended = ground.sh(user, &["--ulimit", "nofile=100:200", "--ulimit", "core=0", "--ulimit", "nofile=111:222"], "host", "ulimit -Sn; ulimit -Hn; ulimit -Hc");
+        let ended = ground.sh(
+            user,
+            &["--ulimit", "nofile=100:200", "--ulimit", "core=0", "--ulimit", "nofile=111:222"],
+            "host",
+            "ulimit -Sn; ulimit -Hn; ulimit -Hc",
+        );
         assert_eq!(ended.text(), "111\n222\n0", "{user:?}");
     }
 }
@@ -223,15 +237,25 @@ fn limits_are_set() {
 fn a_limit_that_cannot_be_raised_is_an_error_with_its_cause() {
     let ground = Ground::new();
     let mut shell = ground.command("sh", User::OneId);
-    let ended = run(shell.args(["-c", "ulimit -n 500; exec \"$0\" run --ulimit nofile=1000:1000 host true"]).arg(ground.path("izba")));
+    let ended = run(shell
+        .args(["-c", "ulimit -n 500; exec \"$0\" run --ulimit nofile=1000:1000 host true"])
+        .arg(ground.path("izba")));
     assert!(ended.refusal().contains("nofile") && ended.stderr.contains("hard limit"), "{ended:?}");
 }
 
 #[test]
 fn kernel_settings_of_the_new_namespaces_are_set() {
     let ground = Ground::new();
-    let show = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_unprivileged_port_start";
-    let options = ["--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.msgmax=9000", "--sysctl", "net/ipv4/ip_unprivileged_port_start=80"];
+    let show =
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let options = [
+        "--sysctl",
+        "net.ipv4.ip_forward=1",
+        "--sysctl",
+        "kernel.msgmax=9000",
+        "--sysctl",
+        "net/ipv4/ip_unprivileged_port_start=80",
+    ];
     for user in User::ALL {
         assert_eq!(ground.sh(user, &options, "host", show).text(), "1\n9000\n80", "{user:?}");
     }
@@ -262,9 +286,16 @@ fn kernel_settings_of_the_whole_machine_are_refused() {
 fn the_oom_score_is_set() {
     let ground = Ground::new();
     for user in User::ALL {
-        assert_eq!(ground.sh(user, &["--oom-score-adj", "500"], "host", "cat /proc/self/oom_score_adj").text(), "500", "{user:?}");
+        assert_eq!(
+            ground.sh(user, &["--oom-score-adj", "500"], "host", "cat /proc/self/oom_score_adj").text(),
+            "500",
+            "{user:?}"
+        );
     }
 }
+
+/// The signals that aren't the C library's own.
+const STANDARD: u64 = (1 << 31) - 1;
 
 /// What a program that we start ignores.
 fn ignored_here() -> u64 {
@@ -275,17 +306,23 @@ fn ignored_here() -> u64 {
 #[test]
 fn the_callers_umask_and_ignored_signals_stay_and_sigpipe_is_the_default() {
     let ground = Ground::new();
-    let script = "import signal as s; print(s.getsignal(s.SIGUSR1), s.pthread_sigmask(s.SIG_BLOCK, []))";
+    let script = "import signal as s; print(int(s.getsignal(s.SIGUSR1)), s.pthread_sigmask(s.SIG_BLOCK, []))";
     for user in User::ALL {
         let mut shell = ground.command("sh", user);
         let izba = ground.path("izba");
-        let ended = run(shell.args(["-c", "trap '' USR1; umask 027; exec \"$0\" run host sh -c 'umask; grep SigIgn /proc/self/status'"]).arg(&izba));
+        let ended = run(shell
+            .args(["-c", "trap '' USR1; umask 027; exec \"$0\" run host sh -c 'umask; grep SigIgn /proc/self/status'"])
+            .arg(&izba));
         let lines: Vec<&str> = ended.text().lines().collect();
         assert_eq!(lines[0], "0027", "{user:?}");
         let ignored = u64::from_str_radix(lines[1].split_whitespace().last().unwrap(), 16).unwrap();
-        assert_eq!(ignored, ignored_here() & !bit(12) | bit(9), "{user:?}: USR1 too, and not PIPE");
+        assert_eq!(
+            ignored & STANDARD,
+            ignored_here() & STANDARD & !bit(12) | bit(9),
+            "{user:?}: USR1 too, and not PIPE"
+        );
         let ended = run(ground.izba(user).args(["run", "host", "python3", "-c", script]));
-        assert_eq!(ended.text(), "Handlers.SIG_DFL set()", "{user:?}");
+        assert_eq!(ended.text(), "0 set()", "{user:?}");
     }
 }
 

@@ -4,14 +4,15 @@ mod support;
 
 use std::process::Command;
 
-use support::{Background, Ground, User, run};
+use support::{Background, Ground, MARK, User, run};
 
 /// The program says that it is up, and waits without a child of its own.
 const WAIT: &str = "echo up; read forever";
 
 fn start(ground: &Ground, user: User, options: &[&str], script: &str) -> Background {
     let mut izba = ground.izba(user);
-    let (background, line) = Background::start(izba.arg("run").args(options).args(["host", "sh", "-c", script]));
+    let (background, line) =
+        Background::start(izba.arg("run").args(MARK).args(options).args(["host", "sh", "-c", script]));
     assert_eq!(line, "up", "{user:?} {options:?}");
     background
 }
@@ -67,7 +68,7 @@ fn without_init_the_program_is_pid_1_and_ignores_what_it_does_not_handle() {
     for user in User::ALL {
         let mut izba = start(&ground, user, &["--no-init"], "echo up; read line; echo $$ $line; exit 3");
         izba.signal("TERM");
-        izba.signal("INT");
+        izba.signal("HUP");
         use std::io::Write;
         izba.child.stdin.as_mut().unwrap().write_all(b"lives\n").unwrap();
         assert_eq!(izba.line(), "1 lives", "{user:?}");
@@ -90,7 +91,12 @@ fn background_processes_end_with_the_program() {
     let ground = Ground::new();
     for user in User::ALL {
         for options in [&[][..], &["--no-init"]] {
-            let ended = ground.sh(user, options, "host", "setsid sh -c 'trap \"\" TERM HUP INT; sleep 1000 & sleep 1000' >/dev/null 2>&1 & exit 5");
+            let ended = ground.sh(
+                user,
+                options,
+                "host",
+                "setsid sh -c 'trap \"\" TERM HUP INT; sleep 1000 & sleep 1000' >/dev/null 2>&1 & exit 5",
+            );
             assert_eq!(ended.status, 5, "{user:?} {options:?}: {ended:?}");
             nothing_is_left(&ground);
         }
@@ -125,7 +131,8 @@ fn everything_dies_with_izba_even_by_sigkill() {
     for user in User::ALL {
         for options in [&[][..], &["--no-init"], &["--boottime", "1000"], &["--tty"]] {
             let mut izba = ground.izba(user);
-            let (mut background, line) = Background::start(izba.arg("run").args(options).args(["host", "python3", "-c", STUBBORN]));
+            let (mut background, line) =
+                Background::start(izba.arg("run").args(MARK).args(options).args(["host", "python3", "-c", STUBBORN]));
             assert_eq!(line.trim_end(), "up", "{user:?} {options:?}");
             background.signal("KILL");
             assert_eq!(background.status(), 137);
@@ -138,7 +145,8 @@ fn everything_dies_with_izba_even_by_sigkill() {
 fn everything_dies_with_izba_in_a_user_namespace_of_root() {
     let ground = Ground::new();
     let mut izba = ground.izba(User::Root);
-    let (mut background, line) = Background::start(izba.args(["run", "--userns", "host", "python3", "-c", STUBBORN]));
+    let (mut background, line) =
+        Background::start(izba.arg("run").args(MARK).args(["--userns", "host", "python3", "-c", STUBBORN]));
     assert_eq!(line, "up");
     background.signal("KILL");
     assert_eq!(background.status(), 137);
@@ -159,13 +167,20 @@ fn the_program_of_a_shared_pid_namespace_dies_with_izba() {
 #[test]
 fn ten_izbas_that_are_killed_leave_no_mount() {
     let ground = Ground::new();
-    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains("izba-ground")).count();
+    let mounts = || {
+        std::fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains("izba-ground"))
+            .count()
+    };
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         let started: Vec<Background> = (0..10)
             .map(|_| {
                 let mut izba = ground.izba(user);
-                let (background, line) = Background::start(izba.arg("run").arg(&root).args(["sh", "-c", WAIT]));
+                let (background, line) =
+                    Background::start(izba.arg("run").args(MARK).arg(&root).args(["sh", "-c", WAIT]));
                 assert_eq!(line, "up");
                 background
             })
@@ -183,7 +198,7 @@ fn a_hundred_starts_at_once_are_normal() {
     let children: Vec<_> = (0..100)
         .map(|number| {
             let mut izba = ground.izba(User::OneId);
-            izba.arg("run").arg(&root).args(["sh", "-c", &format!("exit {}", number % 50)]);
+            izba.arg("run").args(MARK).arg(&root).args(["sh", "-c", &format!("exit {}", number % 50)]);
             izba.stderr(std::process::Stdio::piped()).spawn().unwrap()
         })
         .collect();
@@ -199,7 +214,10 @@ fn stopping_and_continuing_izba_reaches_the_program() {
     for user in User::ALL {
         let mut izba = start(&ground, user, &[], "echo up; read line; echo $line; exit 4");
         let stopped = || {
-            let states = ground.processes().into_iter().filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+            let states = ground
+                .processes()
+                .into_iter()
+                .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
             states.filter(|stat| stat.contains("(sh) T")).count() == 1
         };
         izba.signal("TSTP");
@@ -218,7 +236,8 @@ fn a_closed_pipe_ends_the_program_as_outside() {
     for user in User::ALL {
         let mut shell = ground.command("bash", user);
         ground.izba(user);
-        let ended = run(shell.args(["-c", "\"$0\" run host yes | head -1; echo ${PIPESTATUS[0]}"]).arg(ground.path("izba")));
+        let ended =
+            run(shell.args(["-c", "\"$0\" run host yes | head -1; echo ${PIPESTATUS[0]}"]).arg(ground.path("izba")));
         assert_eq!(ended.text(), "y\n141", "{user:?}: SIGPIPE");
     }
 }

@@ -46,7 +46,10 @@ fn a_program_that_is_not_found_is_127() {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         for name in ["no-such-program", "/bin/no-such-program", "./no-such-program", "/no/such/dir/program"] {
             let ended = run(ground.izba(user).arg("run").arg(&root).arg(name));
-            assert!(ended.failure(127).contains("no-such") || ended.stderr.contains(name), "{user:?} {name}: {ended:?}");
+            assert!(
+                ended.failure(127).contains("no-such") || ended.stderr.contains(name),
+                "{user:?} {name}: {ended:?}"
+            );
         }
     }
 }
@@ -82,7 +85,13 @@ fn what_cannot_be_executed_is_126_with_its_cause() {
         fs::write(root.join("bin/no-bit"), "#!/bin/sh\n").unwrap();
         make_executable(&root.join("bin/nonsense"), b"\x00\x01\x02nonsense");
         make_executable(&root.join("bin/empty"), b"");
-        for (name, expected) in [("/bin", "director"), ("/bin/no-bit", "execut"), ("no-bit", "/bin/no-bit"), ("nonsense", "/bin/nonsense"), ("empty", "/bin/empty")] {
+        for (name, expected) in [
+            ("/bin", "director"),
+            ("/bin/no-bit", "execut"),
+            ("no-bit", "/bin/no-bit"),
+            ("nonsense", "/bin/nonsense"),
+            ("empty", "/bin/empty"),
+        ] {
             let ended = run(ground.izba(user).arg("run").arg(&root).arg(name));
             assert!(ended.failure(126).contains(expected), "{user:?} {name}: {ended:?}");
         }
@@ -116,7 +125,8 @@ fn a_program_of_another_architecture_is_refused_with_its_name() {
 #[test]
 fn arguments_that_are_too_long_are_126() {
     let ground = Ground::new();
-    let ended = run(ground.izba(User::Root).args(["run", "--ulimit", "stack=65536", "host", "true"]).arg("x".repeat(120_000)));
+    let ended =
+        run(ground.izba(User::Root).args(["run", "--ulimit", "stack=65536", "host", "true"]).arg("x".repeat(120_000)));
     assert!(ended.status == 126 || ended.status == 125, "{ended:?}");
     assert!(ended.stderr.starts_with("error: "), "{ended:?}");
 }

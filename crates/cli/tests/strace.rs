@@ -55,8 +55,13 @@ fn same(who: &str, planned: &[String], done: &[String]) {
         assert_eq!(planned, done, "call {index} of the {who}");
     }
     // Of the places where a program may be, none is tried after the one that has it.
-    let tried = |call: &&String| !(call.starts_with("execve(") && done.last().is_some_and(|last| last.starts_with("execve(")));
-    assert_eq!(planned[done.len().min(planned.len())..].iter().find(tried), None, "planned for the {who}, but not done");
+    let tried =
+        |call: &&String| !(call.starts_with("execve(") && done.last().is_some_and(|last| last.starts_with("execve(")));
+    assert_eq!(
+        planned[done.len().min(planned.len())..].iter().find(tried),
+        None,
+        "planned for the {who}, but not done"
+    );
     assert_eq!(done.get(planned.len()), None, "done by the {who}, but not planned");
 }
 
@@ -64,9 +69,20 @@ fn same(who: &str, planned: &[String], done: &[String]) {
 fn rich(ground: &Ground) -> Vec<String> {
     std::fs::create_dir_all(ground.path("shown")).unwrap();
     let volume = format!("{}:/a/b/c:ro", ground.path("shown").display());
-    ["-v", &volume, "--tmpfs", "/scratch:size=1m", "--sysctl", "net.ipv4.ip_forward=1", "-u", "ann", "--ulimit", "nofile=500:2048"]
-        .map(String::from)
-        .to_vec()
+    [
+        "-v",
+        &volume,
+        "--tmpfs",
+        "/scratch:size=1m",
+        "--sysctl",
+        "net.ipv4.ip_forward=1",
+        "-u",
+        "ann",
+        "--ulimit",
+        "nofile=500:2048",
+    ]
+    .map(String::from)
+    .to_vec()
 }
 
 fn compare(user: User, options: &[&str], with_rich: bool) {
@@ -144,7 +160,9 @@ fn with_a_terminal() {
 
 #[test]
 fn from_the_open_root_to_the_pivot_no_path_of_the_host_is_named() {
-    for (user, options) in [(User::Root, &[][..]), (User::Root, &["--ephemeral"]), (User::Root, &["--userns"]), (User::Ranges, &[])] {
+    for (user, options) in
+        [(User::Root, &[][..]), (User::Root, &["--ephemeral"]), (User::Root, &["--userns"]), (User::Ranges, &[])]
+    {
         let ground = Ground::new();
         let root = ground.busybox_root("root", user);
         let mut arguments: Vec<String> = options.iter().map(|option: &&str| (*option).to_owned()).collect();
@@ -153,7 +171,10 @@ fn from_the_open_root_to_the_pivot_no_path_of_the_host_is_named() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let both = Both::of(&ground, user, &arguments);
         let named = both.trace.host_paths_before_pivot();
-        let expected = ["move_mount({}, \"\", AT_FDCWD, \"/proc\", MOVE_MOUNT_F_EMPTY_PATH)", "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)"];
+        let expected = [
+            "move_mount({}, \"\", AT_FDCWD, \"/proc\", MOVE_MOUNT_F_EMPTY_PATH)",
+            "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)",
+        ];
         assert_eq!(named, expected, "{user:?} {options:?}");
     }
 }

@@ -61,7 +61,13 @@ pub enum Call {
     /// fsmount(2): a detached mount.
     FsMount { fs: Slot, attributes: MountAttributes, to: Slot },
     /// mount_setattr(2)
-    MountSetattr { at: At, recursive: bool, set: MountAttributes, propagation: Option<Propagation>, idmap: Option<Slot> },
+    MountSetattr {
+        at: At,
+        recursive: bool,
+        set: MountAttributes,
+        propagation: Option<Propagation>,
+        idmap: Option<Slot>,
+    },
     /// move_mount(2)
     MoveMount { mount: Slot, target: At },
     /// openat2(2)

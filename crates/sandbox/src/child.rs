@@ -135,7 +135,9 @@ impl Executor<'_> {
             | Call::MakeFile { .. }
             | Call::WriteSetting { .. }
             | Call::Fchdir { .. } => self.files(call),
-            Call::AwaitParent { .. } | Call::SendToParent { .. } | Call::Fork { .. } | Call::Exec => self.processes(call),
+            Call::AwaitParent { .. } | Call::SendToParent { .. } | Call::Fork { .. } | Call::Exec => {
+                self.processes(call)
+            }
             Call::OpenTerminal { .. } | Call::AttachTerminal { .. } => self.terminals(call),
             _ => self.state(call),
         }

@@ -92,7 +92,8 @@ impl Facts {
         let initial = stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE);
         // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
         let judged = !initial || sandbox.namespaces.is_new(Kind::User);
-        let mounts = if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
+        let mounts =
+            if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
         let private = sandbox.system == SystemMounts::Private;
         Ok(Self {
             uid: credential::geteuid().as_raw(),
@@ -104,7 +105,7 @@ impl Facts {
             sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
-            joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(|path| denies_setgroups(path)),
+            joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(denies_setgroups),
             root: root_facts(sandbox)?,
         })
     }
@@ -176,7 +177,8 @@ fn existing_components(root: &OwnedFd, target: &Path) -> usize {
         .rev()
         .find(|&count| {
             let path: PathBuf = relative[..count].iter().collect();
-            count == 0 || openat2(root, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags()).is_ok()
+            count == 0
+                || openat2(root, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags()).is_ok()
         })
         .unwrap_or(0)
 }

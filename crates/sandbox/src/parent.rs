@@ -91,7 +91,8 @@ fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
             Err(errno) => return Err(errno),
             Ok(Some(status)) => {
                 let exited = status.exit_status().map(Outcome::Exited);
-                return Ok(exited.unwrap_or_else(|| Outcome::Signalled(status.terminating_signal().unwrap_or(signal::SIGKILL))));
+                return Ok(exited
+                    .unwrap_or_else(|| Outcome::Signalled(status.terminating_signal().unwrap_or(signal::SIGKILL))));
             }
         }
     }
@@ -104,6 +105,23 @@ fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
 /// # Errors
 /// What failed, on what, why, and what to do about it. Nothing is left then.
 pub fn spawn(plan: &Plan, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<Child, StartError> {
+    start(plan, None, observe)
+}
+
+/// The same for a caller that has blocked signals, so as to miss none that comes before it attends to the child: `mask` is the
+/// program's.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_with_mask(
+    plan: &Plan,
+    mask: SignalSet,
+    observe: Option<&mut dyn FnMut(Done<'_>)>,
+) -> Result<Child, StartError> {
+    start(plan, Some(mask), observe)
+}
+
+fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<Child, StartError> {
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
     let caller = process::pidfd_open(process::getpid(), PidfdFlags::empty()).map_err(setup("pidfd_open"))?;
     let (channel, inner) = socket::pair().map_err(setup("socketpair"))?;
@@ -114,15 +132,15 @@ pub fn spawn(plan: &Plan, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<C
     let explain = observe.is_some();
     let stack = Stack::new();
     // No handler of the caller's may run in the child.
-    let mask = signal::set_mask(&everything);
+    let before = signal::set_mask(&everything);
     let cloned = process::clone3(plan.clone_flags);
     if let Ok(None) = cloned {
         drop(channel);
-        let umask = Mode::empty();
+        let (umask, mask) = (Mode::empty(), mask.unwrap_or(before));
         let stack = Some(stack);
         Executor { plan, args: &args, env: &env, slots, channel: inner, caller, mask, umask, stack, explain }.run();
     }
-    signal::set_mask(&mask);
+    signal::set_mask(&before);
     drop(inner);
     let child = match cloned {
         Ok(Some(child)) => child,
@@ -162,7 +180,9 @@ impl Parent<'_, '_> {
         for step in &self.plan.outside {
             let started = process::monotonic_nanoseconds();
             for call in &step.calls {
-                self.call(call).map_err(|problem| StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem))))?;
+                self.call(call).map_err(|problem| {
+                    StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem)))
+                })?;
             }
             if let Some(observe) = &mut self.observe {
                 observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });
@@ -215,7 +235,12 @@ impl Parent<'_, '_> {
 
     fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
         let mut command = Command::new(helper);
-        command.arg(self.child.pid.to_string()).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg(self.child.pid.to_string())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let output = command.output().map_err(|error| Problem::Helper(format!("can't run {helper}: {error}")))?;
         if output.status.success() {
             return Ok(());

@@ -55,7 +55,8 @@ impl StartError {
         match self {
             Self::Call { .. } => None,
             Self::Clone { namespaces, errno } => {
-                let kinds = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect::<Vec<_>>();
+                let kinds =
+                    Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect::<Vec<_>>();
                 diagnose::cause(Failed::Namespaces(&kinds), *errno)
             }
             Self::Step(step) => step.hint.clone(),
@@ -141,19 +142,25 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::OpenTree { from: At::Host(path), .. } => Failed::Bind(host_path(path)),
         Call::Open { at: At::Host(path), .. } => return opened(plan, path, errno),
         Call::MountSetattr { idmap: Some(_), at: At::Slot(slot), .. } => Failed::IdMappedMount(source_of(plan, *slot)),
-        Call::FsOpen { .. } | Call::FsConfig { .. } | Call::FsCreate { .. } | Call::FsMount { .. } => Failed::Mount(fstype(plan, call)),
+        Call::FsOpen { .. } | Call::FsConfig { .. } | Call::FsCreate { .. } | Call::FsMount { .. } => {
+            Failed::Mount(fstype(plan, call))
+        }
         Call::PivotRoot => Failed::PivotRoot,
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
         Call::WriteSetting { at: At::In(_, path), .. } => Failed::Sysctl(path.to_str().ok()?.strip_prefix("sys/")?),
-        Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => Failed::OomScore,
+        Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => {
+            Failed::OomScore
+        }
         Call::SetRlimit { .. } => Failed::Rlimit,
         Call::SetGroups(_) => Failed::Groups,
         Call::SetGid(id) | Call::SetUid(id) => Failed::Id(*id),
         Call::Mknod { .. } => Failed::Device,
         Call::WriteMap { .. } => Failed::IdMap(MapWriter::Direct),
         Call::RunMapHelper { .. } => Failed::IdMap(MapWriter::Helpers),
-        Call::Open { at: At::In(_, path), .. } | Call::Mkdir { path, .. } | Call::MakeFile { path, .. } => Failed::RootPath(host_path(path)),
+        Call::Open { at: At::In(_, path), .. } | Call::Mkdir { path, .. } | Call::MakeFile { path, .. } => {
+            Failed::RootPath(host_path(path))
+        }
         Call::RefuseFilesystem { .. } => return Some(leads_into_proc()),
         _ => Failed::Other,
     };

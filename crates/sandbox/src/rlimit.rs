@@ -58,10 +58,11 @@ impl FromStr for Rlimit {
         let (name, limits) =
             text.split_once('=').ok_or_else(|| format!("{text:?} is no limit: write NAME=SOFT[:HARD]"))?;
         let lower = name.to_ascii_lowercase();
-        let resource = NAMES.iter().find(|(known, _)| *known == lower).map(|(_, resource)| *resource).ok_or_else(|| {
-            let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
-            format!("no resource limit is called {name:?}: use one of {}", known.join(", "))
-        })?;
+        let resource =
+            NAMES.iter().find(|(known, _)| *known == lower).map(|(_, resource)| *resource).ok_or_else(|| {
+                let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
+                format!("no resource limit is called {name:?}: use one of {}", known.join(", "))
+            })?;
         let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
         let limit = Self { resource, soft: parse_limit(soft)?, hard: parse_limit(hard)? };
         if limit.hard.is_some_and(|hard| limit.soft.is_none_or(|soft| soft > hard)) {

@@ -35,7 +35,8 @@ pub(crate) fn supervise(program: i32, caller: BorrowedFd<'_>) -> ! {
 
 /// Waits for a signal or for the caller's end: a pidfd can be read when its process has ended, pidfd_open(2).
 fn caller_has_died(signals: &OwnedFd, caller: BorrowedFd<'_>) -> bool {
-    let mut wanted = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(caller, PollFlags::IN)];
+    let mut wanted =
+        [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(caller, PollFlags::IN)];
     process::poll(&mut wanted, None).is_ok() && wanted[1].revents().contains(PollFlags::IN)
 }
 
@@ -49,7 +50,10 @@ fn reap(program: i32) {
 }
 
 fn shell_status(status: WaitStatus) -> i32 {
-    status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(crate::STATUS_FAILED)
+    status
+        .exit_status()
+        .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+        .unwrap_or(crate::STATUS_FAILED)
 }
 
 /// The program leads a session of its own, so its process group is orphaned and the kernel ignores the stop signals of a

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_second_full_mount_is_enough() {
-        let masked = format!("{OPEN}50 22 0:40 / /proc/acpi ro - tmpfs t ro\n60 27 0:21 / /mnt/proc rw - proc proc rw\n");
+        let masked =
+            format!("{OPEN}50 22 0:40 / /proc/acpi ro - tmpfs t ro\n60 27 0:21 / /mnt/proc rw - proc proc rw\n");
         assert!(fully_visible(&masked, "proc", false));
     }
 }

@@ -104,7 +104,20 @@ struct Found {
 
 fn this_process() -> Found {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let words = ["SigBlk:", "SigIgn:", "SigCgt:", "Umask:", "Uid:", "Gid:", "Groups:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Threads:", "Name:"];
+    let words = [
+        "SigBlk:",
+        "SigIgn:",
+        "SigCgt:",
+        "Umask:",
+        "Uid:",
+        "Gid:",
+        "Groups:",
+        "CapEff:",
+        "CapBnd:",
+        "NoNewPrivs:",
+        "Threads:",
+        "Name:",
+    ];
     let mut descriptors: Vec<String> = std::fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -117,7 +130,11 @@ fn this_process() -> Found {
     Found {
         descriptors: descriptors.iter().map(|shown| shown.replace("/proc/self/fd/", "")).collect(),
         cwd: std::env::current_dir().unwrap(),
-        masks: status.lines().filter(|line| words.iter().any(|word| line.starts_with(word))).map(String::from).collect(),
+        masks: status
+            .lines()
+            .filter(|line| words.iter().any(|word| line.starts_with(word)))
+            .map(String::from)
+            .collect(),
         namespaces: kinds.iter().map(|kind| std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap()).collect(),
         mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap(),
         children: std::fs::read_to_string(task).unwrap_or_default(),
@@ -325,7 +342,8 @@ fn what_is_observed_is_the_plan_in_order() {
     let mut planned: Vec<String> = plan.steps().map(|(_, step)| step.title.clone()).collect();
     // The program's own execution can't be told by the process that has become it.
     planned.pop();
-    let of_child = |titles: &[String]| titles.iter().filter(|title| plan_child(&plan, title)).cloned().collect::<Vec<_>>();
+    let of_child =
+        |titles: &[String]| titles.iter().filter(|title| plan_child(&plan, title)).cloned().collect::<Vec<_>>();
     assert_eq!(of_child(&seen), of_child(&planned));
     assert_eq!(seen.len(), planned.len());
 }
@@ -371,7 +389,8 @@ fn start_and_die() {
     let root = PathBuf::from(std::env::var_os("IZBA_TEST_ROOT").unwrap());
     let marker = std::env::var("IZBA_TEST_MARKER").unwrap();
     let house = std::mem::ManuallyDrop::new(House(root.clone()));
-    let _child = spawn(&plan(&house.sandbox(&format!("echo {marker} > /started; sleep 1000; : {marker}"))), None).unwrap();
+    let _child =
+        spawn(&plan(&house.sandbox(&format!("echo {marker} > /started; sleep 1000; : {marker}"))), None).unwrap();
     while !is_written(&root.join("started")) {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }

@@ -1,7 +1,9 @@
 //! Ids, capabilities and what guards them: credentials(7), capabilities(7), prctl(2).
 
 use rustix::io::Errno;
-pub use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, getegid, geteuid, getgid, getgroups, getuid, set_dumpable_behavior};
+pub use rustix::process::{
+    DumpableBehavior, Gid, Uid, dumpable_behavior, getegid, geteuid, getgid, getgroups, getuid, set_dumpable_behavior,
+};
 pub use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities, set_keep_capabilities,
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,

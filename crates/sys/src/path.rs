@@ -1,9 +1,9 @@
 //! Paths and files by descriptor: openat2(2), mkdirat(2), mknodat(2) and their family.
 
 pub use rustix::fs::{
-    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, Statx, StatxFlags, Uid, accessat, chmodat,
-    fchmod, flock, FlockOperation, fstat, fstatfs, makedev, major, minor, mkdirat, mknodat, openat, openat2, readlinkat, stat,
-    statat, statfs, statx, symlinkat, unlinkat, Access,
+    Access, AtFlags, CWD, Dev, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, Statx,
+    StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat, openat,
+    openat2, readlinkat, stat, statat, statfs, statx, symlinkat, unlinkat,
 };
 pub use rustix::io::{read, write};
 

@@ -4,11 +4,11 @@ use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::io::Errno;
 pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 pub use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, getppid, pidfd_open,
-    set_parent_process_death_signal, umask, wait, waitid, WaitOptions, WaitStatus,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, getpid, getppid, pidfd_open,
+    set_parent_process_death_signal, umask, wait, waitid,
 };
 
 use crate::namespace::CloneFlags;

@@ -3,7 +3,9 @@
 pub use rustix::process::{ioctl_tiocsctty, setsid};
 pub use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 pub use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-pub use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+pub use rustix::termios::{
+    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 use std::os::fd::BorrowedFd;
 

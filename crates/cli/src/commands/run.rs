@@ -8,6 +8,7 @@ use izba_sandbox::namespace::Kind;
 use izba_sandbox::parent::{self, Child, Done};
 use izba_sandbox::plan::Plan;
 use izba_sys::process::is_open;
+use izba_sys::signal::{self, SignalSet};
 
 use crate::args::PlanFormat;
 use crate::args::run::{Ephemeral, RunArgs};
@@ -40,7 +41,15 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -
         return print(&plan, &notes, args.show.format.unwrap_or(PlanFormat::Text)).map(|()| 0);
     }
     notes.iter().chain(&plan.notes).for_each(output::note);
-    let child = spawn(&plan, args.show.explain)?;
+    // None is missed between the program's first moment and ours with it.
+    let mask = signal::set_mask(&SignalSet::full());
+    let status = start_and_attend(&plan, mask, args, caller);
+    signal::set_mask(&mask);
+    status
+}
+
+fn start_and_attend(plan: &Plan, mask: SignalSet, args: &RunArgs, caller: &Caller) -> Result<u8> {
+    let child = spawn(plan, mask, args.show.explain)?;
     let sweeping = sweep::in_background(&args.root.cache, caller);
     let status = attend(child);
     if let Some(sweeping) = sweeping {
@@ -68,10 +77,10 @@ fn print(plan: &Plan, notes: &[String], format: PlanFormat) -> Result<()> {
     })
 }
 
-fn spawn(plan: &Plan, explain: bool) -> Result<Child> {
+fn spawn(plan: &Plan, mask: SignalSet, explain: bool) -> Result<Child> {
     let mut say = |done: Done<'_>| output::say(plan_text::done(done.step, done.nanoseconds));
     let observe: Option<&mut dyn FnMut(Done<'_>)> = if explain { Some(&mut say) } else { None };
-    parent::spawn(plan, observe).map_err(|error| start::failure(&error))
+    parent::spawn_with_mask(plan, mask, observe).map_err(|error| start::failure(&error))
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.

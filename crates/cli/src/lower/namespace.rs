@@ -28,8 +28,10 @@ pub fn lower(args: &RunArgs, caller: &Caller, user: Namespace<IdMaps>) -> Result
     }
     namespaces.user = user;
     if namespaces.is_shared(Kind::User) && !caller.privileged && namespaces.new_kinds().next().is_some() {
-        return Err(Failure::new("--share user: only in a user namespace of its own can an ordinary user make other namespaces")
-            .remedy("leave out --share user, or run izba as root"));
+        return Err(Failure::new(
+            "--share user: only in a user namespace of its own can an ordinary user make other namespaces",
+        )
+        .remedy("leave out --share user, or run izba as root"));
     }
     Ok(namespaces)
 }

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const MARKER: &str = "IZBA_TEST_GROUND";
 
+/// Options of `izba run` that mark the program inside too, whose environment is a clean one.
+pub const MARK: [&str; 2] = ["-e", MARKER];
+
 /// Who runs izba.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
@@ -118,7 +121,11 @@ impl Ground {
         let mut command = Command::new(program.as_ref());
         let (uid, gid, home) = user.account();
         let (key, value) = self.marker.split_once('=').unwrap();
-        command.env_clear().env(key, value).env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+        command
+            .env_clear()
+            .env(key, value)
+            .env("HOME", home)
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         if let Ok(run) = std::env::var("IZBA_TEST_RUN") {
             command.env("IZBA_TEST_RUN", run);
         }
@@ -131,7 +138,7 @@ impl Ground {
 
     /// `izba run OPTIONS ROOT sh -c SCRIPT` as this user, to its end.
     pub fn sh(&self, user: User, options: &[&str], root: impl AsRef<OsStr>, script: &str) -> Ended {
-        run(self.izba(user).arg("run").args(options).arg(root).args(["sh", "-c", script]))
+        run(self.izba(user).arg("run").args(MARK).args(options).arg(root).args(["sh", "-c", script]))
     }
 
     /// The ids of this ground's processes, wherever they are.

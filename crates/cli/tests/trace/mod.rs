@@ -19,7 +19,10 @@ impl Plan {
             let calls = step["calls"].as_array().unwrap().iter().flat_map(|call| statements(call.as_str().unwrap()));
             if step["by"] == "parent" { parent.extend(calls) } else { child.extend(calls) }
         }
-        Self { parent: parent.iter().map(|call| planned(call)).collect(), child: child.iter().map(|call| planned(call)).collect() }
+        Self {
+            parent: parent.iter().map(|call| planned(call)).collect(),
+            child: child.iter().map(|call| planned(call)).collect(),
+        }
     }
 }
 
@@ -118,13 +121,20 @@ impl Trace {
         let first = calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made");
         let parent = &calls[&izba][first..];
         let pid: i32 = parent[0].result.parse().unwrap();
-        let made_by_izba: Vec<i32> = parent.iter().filter(|call| is_clone(call)).filter_map(|call| call.result.parse().ok()).collect();
-        let chain: Vec<i32> = order.iter().copied().filter(|id| *id == pid || (*id != izba && !made_by_izba.contains(id))).collect();
+        let made_by_izba: Vec<i32> =
+            parent.iter().filter(|call| is_clone(call)).filter_map(|call| call.result.parse().ok()).collect();
+        let chain: Vec<i32> =
+            order.iter().copied().filter(|id| *id == pid || (*id != izba && !made_by_izba.contains(id))).collect();
         let (mut child, mut supervising) = (Vec::new(), Vec::new());
         for (index, id) in chain.iter().enumerate() {
             let calls = &calls[id];
-            let is_end = |call: &Made| if index + 1 < chain.len() { is_clone(call) } else { call.name == "execve" && call.result == "0" };
-            let end = calls.iter().position(is_end).unwrap_or_else(|| panic!("process {id} neither clones nor executes: {calls:#?}"));
+            let is_end = |call: &Made| {
+                if index + 1 < chain.len() { is_clone(call) } else { call.name == "execve" && call.result == "0" }
+            };
+            let end = calls
+                .iter()
+                .position(is_end)
+                .unwrap_or_else(|| panic!("process {id} neither clones nor executes: {calls:#?}"));
             child.extend(calls[..=end].iter().filter(|call| !is_neutral(call)).map(done));
             if index + 1 < chain.len() {
                 supervising.extend(calls[end + 1..].iter().map(|call| call.name.clone()));
@@ -136,8 +146,19 @@ impl Trace {
     /// It watches and reaps; whatever else it did would be missing in the plan.
     #[track_caller]
     pub fn supervisors_only_watch(&self) {
-        const WATCHING: [&str; 11] =
-            ["signalfd4", "close_range", "close", "fcntl", "poll", "ppoll", "read", "wait4", "kill", "exit_group", "tgkill"];
+        const WATCHING: [&str; 11] = [
+            "signalfd4",
+            "close_range",
+            "close",
+            "fcntl",
+            "poll",
+            "ppoll",
+            "read",
+            "wait4",
+            "kill",
+            "exit_group",
+            "tgkill",
+        ];
         let others: Vec<&String> = self.supervising.iter().filter(|name| !WATCHING.contains(&name.as_str())).collect();
         assert!(others.is_empty(), "{others:?}");
     }
@@ -157,8 +178,8 @@ impl Trace {
 /// By AT_FDCWD, by an absolute path, or because the call has no directory to be relative to.
 fn names_a_path_of_the_host(call: &str) -> bool {
     const WITHOUT_DIRECTORY: [&str; 18] = [
-        "open", "creat", "mkdir", "mknod", "symlink", "link", "unlink", "rmdir", "rename", "chmod", "chown", "stat", "lstat", "access",
-        "readlink", "mount", "chdir", "statfs",
+        "open", "creat", "mkdir", "mknod", "symlink", "link", "unlink", "rmdir", "rename", "chmod", "chown", "stat",
+        "lstat", "access", "readlink", "mount", "chdir", "statfs",
     ];
     let (name, arguments) = parts(call).unwrap_or_default();
     if WITHOUT_DIRECTORY.contains(&name.as_str()) || arguments.iter().any(|argument| argument == "AT_FDCWD") {
@@ -225,8 +246,8 @@ fn is_neutral(call: &Made) -> bool {
 /// Which arguments are descriptors.
 fn descriptors(name: &str) -> &'static [usize] {
     match name {
-        "open_tree" | "fsconfig" | "fsmount" | "mount_setattr" | "openat2" | "openat" | "mkdirat" | "mknodat" | "unlinkat" | "fchdir"
-        | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" => &[0],
+        "open_tree" | "fsconfig" | "fsmount" | "mount_setattr" | "openat2" | "openat" | "mkdirat" | "mknodat"
+        | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" => &[0],
         "move_mount" => &[0, 2],
         "symlinkat" => &[1],
         _ => &[],
@@ -280,7 +301,9 @@ fn umask() -> String {
 /// strace writes 2*1024 for 2048.
 fn with_plain_numbers(text: &str) -> String {
     let plain = |word: &str| match word.trim_end_matches('}').split_once("*1024") {
-        Some((count, "")) => word.replace(&format!("{count}*1024"), &(count.parse::<u64>().unwrap() * 1024).to_string()),
+        Some((count, "")) => {
+            word.replace(&format!("{count}*1024"), &(count.parse::<u64>().unwrap() * 1024).to_string())
+        }
         _ => word.to_owned(),
     };
     let fields = text.split(", ").map(|field| match field.split_once('=') {
@@ -319,8 +342,22 @@ fn message(call: &str) -> Option<(String, usize)> {
 
 /// What changes nothing outside the process, or runs a helper program.
 const BOOKKEEPING: [&str; 16] = [
-    "rt_sigprocmask", "rt_sigaction", "recvmsg", "brk", "mmap", "munmap", "mremap", "madvise", "read", "poll", "wait4", "pipe2", "futex",
-    "getpid", "prlimit64", "sigaltstack",
+    "rt_sigprocmask",
+    "rt_sigaction",
+    "recvmsg",
+    "brk",
+    "mmap",
+    "munmap",
+    "mremap",
+    "madvise",
+    "read",
+    "poll",
+    "wait4",
+    "pipe2",
+    "futex",
+    "getpid",
+    "prlimit64",
+    "sigaltstack",
 ];
 
 /// The parent's part ends when it hears that the program is executed.
@@ -333,7 +370,8 @@ fn of_parent(calls: &[Made], child: i32, all: &HashMap<i32, Vec<Made>>) -> Vec<S
         if is_neutral(call) || BOOKKEEPING.contains(&call.name.as_str()) || helper_files(call) || naming_memory(call) {
             continue;
         }
-        let text = if is_clone(call) && call.arguments[0].contains("CLONE_VM") { helper(call, all) } else { done(call) };
+        let text =
+            if is_clone(call) && call.arguments[0].contains("CLONE_VM") { helper(call, all) } else { done(call) };
         list.push(text.replace(&format!("/proc/{child}/"), "/proc/PID/").replacen(&format!(" {child} "), " PID ", 1));
     }
     merged(list)

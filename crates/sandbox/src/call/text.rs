@@ -16,7 +16,10 @@ impl Plan {
     /// The system calls that change something, as strace(1) shows them.
     pub(crate) fn text_of(&self, call: &Call) -> String {
         let text = Text { slots: &self.slots, program: &self.program };
-        text.mounting(call).or_else(|| text.files(call)).or_else(|| text.process(call)).unwrap_or_else(|| text.rights(call))
+        text.mounting(call)
+            .or_else(|| text.files(call))
+            .or_else(|| text.process(call))
+            .unwrap_or_else(|| text.rights(call))
     }
 }
 
@@ -41,7 +44,12 @@ impl Text<'_> {
     }
 
     fn openat2(&self, at: &At, flags: OFlags, resolve: Resolve) -> String {
-        format!("openat2({}, {{flags={}, resolve={}}}, 24)", self.at(at), open_flag_names(flags), resolve_names(resolve))
+        format!(
+            "openat2({}, {{flags={}, resolve={}}}, 24)",
+            self.at(at),
+            open_flag_names(flags),
+            resolve_names(resolve)
+        )
     }
 
     fn mounting(&self, call: &Call) -> Option<String> {
@@ -78,7 +86,11 @@ impl Text<'_> {
             }
             Call::MoveMount { mount, target } => {
                 let to_empty = if matches!(target, At::Slot(_)) { "|MOVE_MOUNT_T_EMPTY_PATH" } else { "" };
-                format!("move_mount({}, \"\", {}, MOVE_MOUNT_F_EMPTY_PATH{to_empty})", self.slot(*mount), self.at(target))
+                format!(
+                    "move_mount({}, \"\", {}, MOVE_MOUNT_F_EMPTY_PATH{to_empty})",
+                    self.slot(*mount),
+                    self.at(target)
+                )
             }
             Call::PivotRoot => "pivot_root(\".\", \".\")".to_owned(),
             Call::DetachOldRoot => "umount2(\".\", MNT_DETACH)".to_owned(),
@@ -88,20 +100,26 @@ impl Text<'_> {
 
     fn files(&self, call: &Call) -> Option<String> {
         Some(match call {
-            Call::Open { at, flags, resolve, .. } => {
-                self.openat2(at, *flags, *resolve)
-            }
+            Call::Open { at, flags, resolve, .. } => self.openat2(at, *flags, *resolve),
             Call::RefuseFilesystem { slot, .. } => format!("fstatfs({})", self.slot(*slot)),
-            Call::RequireDevice { slot, major, minor } => format!("fstat({}) # has to be {major}:{minor}", self.slot(*slot)),
+            Call::RequireDevice { slot, major, minor } => {
+                format!("fstat({}) # has to be {major}:{minor}", self.slot(*slot))
+            }
             Call::Mkdir { dir, path, mode } => format!("mkdirat({}, {}, 0{mode:o})", self.slot(*dir), quoted(path)),
             Call::Mknod { dir, name, mode, major, minor } => {
                 let device = format!("makedev({}, {})", hexadecimal(*major), hexadecimal(*minor));
                 format!("mknodat({}, {}, S_IFCHR|0{mode:o}, {device})", self.slot(*dir), quoted(name))
             }
-            Call::Symlink { target, dir, path } => format!("symlinkat({}, {}, {})", quoted(target), self.slot(*dir), quoted(path)),
+            Call::Symlink { target, dir, path } => {
+                format!("symlinkat({}, {}, {})", quoted(target), self.slot(*dir), quoted(path))
+            }
             Call::Unlink { dir, name } => format!("unlinkat({}, {}, 0)", self.slot(*dir), quoted(name)),
             Call::MakeFile { dir, path, mode, content } => {
-                let open = format!("openat({}, {}, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0{mode:o})", self.slot(*dir), quoted(path));
+                let open = format!(
+                    "openat({}, {}, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0{mode:o})",
+                    self.slot(*dir),
+                    quoted(path)
+                );
                 if content.is_empty() { open } else { format!("{open}; {}", write_of(content)) }
             }
             Call::WriteSetting { at, content } => {
@@ -114,7 +132,9 @@ impl Text<'_> {
                 format!("openat(AT_FDCWD, \"/proc/PID/{file}\", O_WRONLY|O_CLOEXEC); {}", write_of(content))
             }
             Call::RunMapHelper { helper, args } => format!("{helper} PID {}", args.join(" ")),
-            Call::OpenChildNamespace { kind, .. } => format!("openat(AT_FDCWD, \"/proc/PID/ns/{kind}\", O_RDONLY|O_CLOEXEC)"),
+            Call::OpenChildNamespace { kind, .. } => {
+                format!("openat(AT_FDCWD, \"/proc/PID/ns/{kind}\", O_RDONLY|O_CLOEXEC)")
+            }
             _ => return None,
         })
     }
@@ -138,7 +158,9 @@ impl Text<'_> {
                 let (master, slave) = (self.slot(*master), self.slot(*to));
                 let flags = (OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC).bits();
                 let size = format!("{{ws_row={rows}, ws_col={columns}, ws_xpixel=0, ws_ypixel=0}}");
-                format!("ioctl({master}, TIOCSPTLCK, [0]); ioctl({master}, TIOCGPTPEER, {flags:#x}); ioctl({slave}, TIOCSWINSZ, {size})")
+                format!(
+                    "ioctl({master}, TIOCSPTLCK, [0]); ioctl({master}, TIOCGPTPEER, {flags:#x}); ioctl({slave}, TIOCSWINSZ, {size})"
+                )
             }
             Call::AttachTerminal { slot } => {
                 let slot = self.slot(*slot);
@@ -150,7 +172,9 @@ impl Text<'_> {
             Call::NewSessionKeyring => "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".to_owned(),
             Call::CloseOnExec => "close_range(3, 2147483647, CLOSE_RANGE_CLOEXEC)".to_owned(),
             Call::KeepOverExec(fd) => format!("fcntl({fd}, F_SETFD, 0)"),
-            Call::RestoreSignals => "rt_sigaction(SIGPIPE, {sa_handler=SIG_DFL}); rt_sigprocmask(SIG_SETMASK, CALLER)".to_owned(),
+            Call::RestoreSignals => {
+                "rt_sigaction(SIGPIPE, {sa_handler=SIG_DFL}); rt_sigprocmask(SIG_SETMASK, CALLER)".to_owned()
+            }
             Call::Exec => self.exec(),
             _ => return None,
         })
@@ -159,17 +183,25 @@ impl Text<'_> {
     /// Each candidate until one is there. The environment may hold secrets, so that it isn't shown.
     fn exec(&self) -> String {
         let args: Vec<String> = self.program.args.iter().map(|arg| quoted(arg)).collect();
-        let attempts = self.program.candidates.iter().map(|path| format!("execve({}, [{}], ENV)", quoted(path), args.join(", ")));
+        let attempts =
+            self.program.candidates.iter().map(|path| format!("execve({}, [{}], ENV)", quoted(path), args.join(", ")));
         attempts.collect::<Vec<_>>().join("; ")
     }
 
     fn rights(&self, call: &Call) -> String {
         match call {
-            Call::SetDumpable(on) => format!("prctl(PR_SET_DUMPABLE, {})", if *on { "SUID_DUMP_USER" } else { "SUID_DUMP_DISABLE" }),
+            Call::SetDumpable(on) => {
+                format!("prctl(PR_SET_DUMPABLE, {})", if *on { "SUID_DUMP_USER" } else { "SUID_DUMP_DISABLE" })
+            }
             Call::DieWithParent => "prctl(PR_SET_PDEATHSIG, SIGKILL)".to_owned(),
             Call::SetRlimit { resource, soft, hard } => {
                 let show = |limit: &Option<u64>| limit.map_or("RLIM64_INFINITY".to_owned(), |limit| limit.to_string());
-                format!("prlimit64(0, {}, {{rlim_cur={}, rlim_max={}}}, NULL)", resource_name(*resource), show(soft), show(hard))
+                format!(
+                    "prlimit64(0, {}, {{rlim_cur={}, rlim_max={}}}, NULL)",
+                    resource_name(*resource),
+                    show(soft),
+                    show(hard)
+                )
             }
             Call::DropFromBoundingSet(number) => {
                 let name = Capability::all().find(|capability| capability.number() == *number);
@@ -191,7 +223,9 @@ impl Text<'_> {
 }
 
 pub(crate) fn clone_flag_names(namespaces: CloneFlags) -> String {
-    joined(["PIDFD"].into_iter().chain(namespaces.iter_names().map(|(name, _)| name)).map(|name| format!("CLONE_{name}")))
+    joined(
+        ["PIDFD"].into_iter().chain(namespaces.iter_names().map(|(name, _)| name)).map(|name| format!("CLONE_{name}")),
+    )
 }
 
 fn attribute_names(attributes: MountAttributes) -> String {
@@ -200,15 +234,21 @@ fn attribute_names(attributes: MountAttributes) -> String {
 
 /// In strace's order.
 fn open_flag_names(flags: OFlags) -> String {
-    const NAMES: [(OFlags, &str); 4] =
-        [(OFlags::NOCTTY, "O_NOCTTY"), (OFlags::CLOEXEC, "O_CLOEXEC"), (OFlags::PATH, "O_PATH"), (OFlags::DIRECTORY, "O_DIRECTORY")];
+    const NAMES: [(OFlags, &str); 4] = [
+        (OFlags::NOCTTY, "O_NOCTTY"),
+        (OFlags::CLOEXEC, "O_CLOEXEC"),
+        (OFlags::PATH, "O_PATH"),
+        (OFlags::DIRECTORY, "O_DIRECTORY"),
+    ];
     let access = match flags & OFlags::RWMODE {
         OFlags::WRONLY => "O_WRONLY",
         OFlags::RDWR => "O_RDWR",
         _ => "O_RDONLY",
     };
     let flags = flags | OFlags::CLOEXEC;
-    joined([access].into_iter().chain(NAMES.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name)))
+    joined(
+        [access].into_iter().chain(NAMES.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name)),
+    )
 }
 
 /// As strace(1) shows numbers in base 16.

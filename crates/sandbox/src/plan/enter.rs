@@ -40,7 +40,8 @@ impl Planner<'_> {
     }
 
     fn joins(&mut self) {
-        let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|&kind| self.sandbox.namespaces.joined(kind).is_some()).collect();
+        let mut kinds: Vec<Kind> =
+            Kind::ALL.into_iter().filter(|&kind| self.sandbox.namespaces.joined(kind).is_some()).collect();
         // Who has rights over the others keeps them by entering the user namespace last; who gets them there enters it first.
         if self.facts.may("SYS_ADMIN") {
             let user_is_first = kinds.first() == Some(&Kind::User);
@@ -73,7 +74,11 @@ impl Planner<'_> {
         let at = At::Host(c"/proc/self/timens_offsets".to_owned());
         let shell = format!("unshare --time --monotonic {} --boottime {}", offsets.monotonic, offsets.boottime);
         let write = Call::WriteSetting { at, content: content.into_bytes() };
-        self.step("make a time namespace, which the next process enters", shell, vec![Call::Unshare(CloneFlags::NEWTIME), write]);
+        self.step(
+            "make a time namespace, which the next process enters",
+            shell,
+            vec![Call::Unshare(CloneFlags::NEWTIME), write],
+        );
     }
 
     /// Root outside is nobody in a new user namespace until it takes an id there; what it makes needs a mapped owner.

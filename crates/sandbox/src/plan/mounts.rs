@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use izba_sys::path::{OFlags, PROC_MAGIC};
 
 use super::root::{FsOption, set_attributes, shown_option};
-use super::{Planner, PlanError, c_path, in_root};
+use super::{PlanError, Planner, c_path, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::rootfs::{Entry, Mount, MountSource, Root, Writes};
 use crate::text::quoted;
@@ -119,7 +119,12 @@ impl Planner<'_> {
                 let dir = self.slot(format!("directory of {}", file.path.display()));
                 let parent = in_root(file.path.parent().unwrap_or(Path::new("/")));
                 let name = c_path(file.path.file_name().unwrap_or_default());
-                calls.push(Call::Open { at: At::In(root, parent), flags: OFlags::PATH | OFlags::DIRECTORY, resolve: Resolve::InRoot, to: dir });
+                calls.push(Call::Open {
+                    at: At::In(root, parent),
+                    flags: OFlags::PATH | OFlags::DIRECTORY,
+                    resolve: Resolve::InRoot,
+                    to: dir,
+                });
                 calls.push(Call::Unlink { dir, name: name.clone() });
                 calls.push(Call::MakeFile { dir, path: name, mode: 0o644, content: file.content.clone() });
             } else {
@@ -127,7 +132,12 @@ impl Planner<'_> {
                 let mount = self.slot(format!("mount for {}", file.path.display()));
                 let place;
                 (calls, place) = self.target(&file.path, false, Resolve::InRoot);
-                calls.push(Call::MakeFile { dir: staging, path: name.clone(), mode: 0o644, content: file.content.clone() });
+                calls.push(Call::MakeFile {
+                    dir: staging,
+                    path: name.clone(),
+                    mode: 0o644,
+                    content: file.content.clone(),
+                });
                 calls.push(Call::OpenTree { from: At::In(staging, name), recursive: false, to: mount });
                 calls.push(Call::RefuseFilesystem { slot: place, magic: PROC_MAGIC });
                 calls.push(Call::MoveMount { mount, target: At::Slot(place) });
@@ -186,7 +196,12 @@ impl Planner<'_> {
     /// How many leading components of a target are known to exist. Below another mount nothing is known, and making what
     /// exists is no error.
     fn existing(&self, path: &Path) -> usize {
-        let under_mount = self.sandbox.mounts.iter().map(|mount| &mount.target).filter(|target| path.starts_with(target) && path != *target);
+        let under_mount = self
+            .sandbox
+            .mounts
+            .iter()
+            .map(|mount| &mount.target)
+            .filter(|target| path.starts_with(target) && path != *target);
         match under_mount.map(|target| target.iter().count() - 1).max() {
             Some(known) => known,
             None => self.facts.root.existing.get(path).copied().unwrap_or(0),
@@ -197,13 +212,15 @@ impl Planner<'_> {
     pub(super) fn missing_targets(&self) -> Vec<(PathBuf, bool)> {
         let files: BTreeSet<&Path> = self.file_targets();
         let known = self.facts.root.existing.iter();
-        let missing = known.filter(|(target, count)| *count + 1 < target.iter().count() && self.existing(target) == **count);
+        let missing =
+            known.filter(|(target, count)| *count + 1 < target.iter().count() && self.existing(target) == **count);
         missing.map(|(target, _)| (target.clone(), !files.contains(target.as_path()))).collect()
     }
 
     fn file_targets(&self) -> BTreeSet<&Path> {
         let files = self.sandbox.files.iter().map(|file| file.path.as_path());
-        let binds = self.sandbox.mounts.iter().filter(|mount| !is_directory(&mount.source)).map(|mount| mount.target.as_path());
+        let binds =
+            self.sandbox.mounts.iter().filter(|mount| !is_directory(&mount.source)).map(|mount| mount.target.as_path());
         files.chain(binds).collect()
     }
 }

@@ -15,10 +15,11 @@ impl Planner<'_> {
     pub(super) fn receive_from_parent(&mut self) {
         let Namespace::New(maps) = &self.sandbox.namespaces.user else { return };
         if maps.deny_setgroups {
-            self.outside("give up setgroups(2)", "echo deny > /proc/$PID/setgroups".to_owned(), Call::WriteMap {
-                file: "setgroups",
-                content: b"deny".to_vec(),
-            });
+            self.outside(
+                "give up setgroups(2)",
+                "echo deny > /proc/$PID/setgroups".to_owned(),
+                Call::WriteMap { file: "setgroups", content: b"deny".to_vec() },
+            );
         }
         for (file, helper, map) in [("uid_map", "newuidmap", &maps.uids), ("gid_map", "newgidmap", &maps.gids)] {
             let call = match maps.writer {
@@ -52,7 +53,11 @@ impl Planner<'_> {
         let set = MountAttributes::empty();
         calls.push(Call::MountSetattr { at: At::Slot(to), recursive, set, propagation, idmap: idmap_to });
         let shown = source.display();
-        self.outside.push(Step { title: format!("copy the mount {shown}{}", if idmap { ", ids shifted" } else { "" }), shell: None, calls });
+        self.outside.push(Step {
+            title: format!("copy the mount {shown}{}", if idmap { ", ids shifted" } else { "" }),
+            shell: None,
+            calls,
+        });
         self.received.push(to);
         None
     }
@@ -90,5 +95,9 @@ impl Planner<'_> {
 }
 
 fn numbers(map: &IdMap) -> Vec<String> {
-    map.ranges().iter().flat_map(|range| [range.inside, range.outside, range.count]).map(|number| number.to_string()).collect()
+    map.ranges()
+        .iter()
+        .flat_map(|range| [range.inside, range.outside, range.count])
+        .map(|number| number.to_string())
+        .collect()
 }

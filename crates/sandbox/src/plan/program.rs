@@ -7,6 +7,7 @@ use super::{Planner, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::capability::{Capabilities, Capability};
 use crate::namespace::{Kind, Namespace};
+use crate::rootfs::SystemMounts;
 use crate::sandbox::{Ids, Process, Terminal};
 use crate::text::quoted;
 
@@ -61,10 +62,13 @@ impl Planner<'_> {
         let (master, slave) = (self.slot("pseudo-terminal"), self.slot("terminal"));
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let open = match self.devpts {
-            Some(devpts) => Call::Open { at: At::In(devpts, c"ptmx".to_owned()), flags, resolve: Resolve::NoLinks, to: master },
+            Some(devpts) => {
+                Call::Open { at: At::In(devpts, c"ptmx".to_owned()), flags, resolve: Resolve::NoLinks, to: master }
+            }
             None => Call::Open { at: At::Host(c"/dev/ptmx".to_owned()), flags, resolve: Resolve::Freely, to: master },
         };
-        let calls = vec![open, Call::OpenTerminal { master, to: slave, rows, columns }, Call::SendToParent { slot: master }];
+        let calls =
+            vec![open, Call::OpenTerminal { master, to: slave, rows, columns }, Call::SendToParent { slot: master }];
         self.step("open a new terminal", None, calls);
         Some(slave)
     }
@@ -130,7 +134,8 @@ impl Planner<'_> {
         let calls: Vec<Call> = dropped.map(|capability| Call::DropFromBoundingSet(capability.number())).collect();
         // Taking from the bounding set needs CAP_SETPCAP; who lacks it can't gain anything from the set either,
         // as no_new_privs stays on.
-        if self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETPCAP") {
+        if self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETPCAP")
+        {
             let names: Vec<&str> = kept.iter().map(Capability::name).collect();
             self.step("shrink the bounding set", format!("capsh --drop=... # keep {}", names.join(",")), calls);
         }
@@ -143,7 +148,8 @@ impl Planner<'_> {
             Namespace::Share => false,
         };
         let mut calls = Vec::new();
-        let changes = self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETUID");
+        let changes =
+            self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETUID");
         if changes {
             // Groups before the user id, which takes the right to change them: CVE-2022-29162.
             if !denied {
@@ -158,7 +164,8 @@ impl Planner<'_> {
 
     /// What the user should know.
     fn promise(&mut self) {
-        if !self.is_new(Kind::Pid) {
+        // Who repairs a system with the host's own /proc has asked for it.
+        if !self.is_new(Kind::Pid) && self.sandbox.system != SystemMounts::Caller {
             self.notes.push(
                 "the PID namespace is shared: when izba dies the program is killed, but not what it has left in the background".to_owned(),
             );

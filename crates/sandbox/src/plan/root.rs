@@ -44,7 +44,11 @@ impl Planner<'_> {
         // Over "/" it would lie on top of the old root when that is let go; nothing needs the old /proc any more.
         calls.push(Call::MoveMount { mount: staging, target: At::Host(c"/proc".to_owned()) });
         calls.push(Call::Mkdir { dir: staging, path: c"empty".to_owned(), mode: 0o555 });
-        self.step("make a staging area that goes with the old root", format!("mount -t tmpfs -o size={size} izba /proc"), calls);
+        self.step(
+            "make a staging area that goes with the old root",
+            format!("mount -t tmpfs -o size={size} izba /proc"),
+            calls,
+        );
     }
 
     fn directory(&mut self, path: &Path, writes: &Writes) -> Slot {
@@ -115,7 +119,11 @@ impl Planner<'_> {
             Call::Mkdir { dir: staging, path: c"disk".to_owned(), mode: 0o755 },
             Call::MoveMount { mount: disk, target: At::In(staging, c"disk".to_owned()) },
         ];
-        self.step("attach the directory that takes the writes", format!("mount --bind {} /staging/disk", quoted(dir)), attach);
+        self.step(
+            "attach the directory that takes the writes",
+            format!("mount --bind {} /staging/disk", quoted(dir)),
+            attach,
+        );
         self.overlay(path, disk, "disk/")
     }
 
@@ -159,7 +167,10 @@ impl Planner<'_> {
             (Entry::Bind { source: from, path, directory }, Some(mount)) => {
                 let mut calls = make_parents(root, path, made);
                 calls.push(make_target(root, path, *directory));
-                calls.push(set_attributes(mount, MountAttributes::MOUNT_ATTR_RDONLY | MountAttributes::MOUNT_ATTR_NODEV));
+                calls.push(set_attributes(
+                    mount,
+                    MountAttributes::MOUNT_ATTR_RDONLY | MountAttributes::MOUNT_ATTR_NODEV,
+                ));
                 calls.push(Call::MoveMount { mount, target: At::In(root, in_root(path)) });
                 let shell = format!("mount --rbind -o ro {} /newroot{}", quoted(from), quoted(path));
                 self.step(format!("bind {}", path.display()), shell, calls);
@@ -167,12 +178,20 @@ impl Planner<'_> {
             (Entry::Symlink { target, path }, _) => {
                 let mut calls = make_parents(root, path, made);
                 calls.push(Call::Symlink { target: c_path(target), dir: root, path: in_root(path) });
-                self.step(format!("link {}", path.display()), format!("ln -s {} /newroot{}", quoted(target), quoted(path)), calls);
+                self.step(
+                    format!("link {}", path.display()),
+                    format!("ln -s {} /newroot{}", quoted(target), quoted(path)),
+                    calls,
+                );
             }
             (Entry::Directory { path, mode }, _) => {
                 let mut calls = make_parents(root, path, made);
                 calls.push(Call::Mkdir { dir: root, path: in_root(path), mode: *mode });
-                self.step(format!("make the directory {}", path.display()), format!("mkdir -m {mode:o} /newroot{}", quoted(path)), calls);
+                self.step(
+                    format!("make the directory {}", path.display()),
+                    format!("mkdir -m {mode:o} /newroot{}", quoted(path)),
+                    calls,
+                );
             }
             (Entry::Bind { .. }, None) => {}
         }
@@ -183,11 +202,18 @@ impl Planner<'_> {
         let Some(dir) = self.root else { return };
         if self.sandbox.no_pivot {
             self.step("change the root", "chroot /newroot".to_owned(), vec![Call::Fchdir { dir }, Call::Chroot]);
-            self.notes.push("the old root stays mounted below the new one (--no-pivot): a privileged program can reach it".to_owned());
+            self.notes.push(
+                "the old root stays mounted below the new one (--no-pivot): a privileged program can reach it"
+                    .to_owned(),
+            );
             return;
         }
         let calls = vec![Call::Fchdir { dir }, Call::PivotRoot, Call::DetachOldRoot];
-        self.step("make it the root, and let the old one go", "cd /newroot; pivot_root . .; umount -l .".to_owned(), calls);
+        self.step(
+            "make it the root, and let the old one go",
+            "cd /newroot; pivot_root . .; umount -l .".to_owned(),
+            calls,
+        );
     }
 
     /// Nothing that is mounted here may reach the host, and nothing that the host mounts later may come in.
@@ -201,7 +227,6 @@ impl Planner<'_> {
         };
         self.step("make every mount private", "mount --make-rprivate /".to_owned(), vec![call]);
     }
-
 
     /// Device files in a root are somebody else's data: only those of our own /dev can be opened.
     fn no_devices(&self) -> MountAttributes {

@@ -95,7 +95,9 @@ impl Planner<'_> {
         match self.sandbox.system {
             SystemMounts::None => {}
             SystemMounts::Caller => {
-                for (path, source) in [("/dev", self.sources.dev), ("/proc", self.sources.proc), ("/sys", self.sources.sys)] {
+                for (path, source) in
+                    [("/dev", self.sources.dev), ("/proc", self.sources.proc), ("/sys", self.sources.sys)]
+                {
                     if let Some(source) = source {
                         self.attach(path, source, Vec::new(), format!("mount --rbind {path} /newroot{path}"));
                     }
@@ -191,7 +193,11 @@ impl Planner<'_> {
             }
         };
         attach_in(dev, "mqueue", mqueue, &mut calls);
-        self.step("mount /dev/mqueue", "mount -t mqueue -o nosuid,nodev,noexec mqueue /newroot/dev/mqueue".to_owned(), calls);
+        self.step(
+            "mount /dev/mqueue",
+            "mount -t mqueue -o nosuid,nodev,noexec mqueue /newroot/dev/mqueue".to_owned(),
+            calls,
+        );
     }
 
     fn proc(&mut self) {
@@ -243,7 +249,12 @@ impl Planner<'_> {
                 None => (self.sources.sys, guarded.path.trim_start_matches("/sys/")),
             };
             let Some(base) = base else { continue };
-            let mut calls = vec![Call::Open { at: At::In(base, c_path(relative)), flags: OFlags::PATH, resolve: Resolve::NoLinks, to: place }];
+            let mut calls = vec![Call::Open {
+                at: At::In(base, c_path(relative)),
+                flags: OFlags::PATH,
+                resolve: Resolve::NoLinks,
+                to: place,
+            }];
             calls.extend(self.cover(&guarded, place, cover));
             calls.push(Call::MoveMount { mount: cover, target: At::Slot(place) });
             let path = &guarded.path;

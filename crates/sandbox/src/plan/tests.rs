@@ -141,44 +141,50 @@ fn copied(calls: &[&Call]) -> Vec<String> {
 #[test]
 fn the_default_plan_of_root_is_this_one() {
     let plan = plan(&sandbox(), &privileged());
-    assert_eq!(plan.clone_flags.names(), "CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET");
+    assert_eq!(
+        plan.clone_flags.names(),
+        "CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET"
+    );
     assert!(plan.outside.is_empty(), "{:?}", plan.outside);
-    assert_eq!(titles(&plan), [
-        "leave the caller's session",
-        "show no arguments of the caller's",
-        "clear the umask",
-        "hide from ptrace(2)",
-        "make every mount private",
-        "open the root /srv/root",
-        "make a staging area that goes with the old root",
-        "attach the root",
-        "mount /dev",
-        "make devices",
-        "make links in /dev",
-        "mount /dev/pts",
-        "mount /dev/shm",
-        "mount /dev/mqueue",
-        "mount /proc",
-        "mount /sys",
-        "hide /proc/acpi",
-        "hide /proc/kcore",
-        "write-protect /proc/sys",
-        "hide /sys/firmware",
-        "set the host name",
-        "set the loopback up",
-        "make it the root, and let the old one go",
-        "make the program's process; this one stays as its init",
-        "start a new session",
-        "join a new session keyring",
-        "keep no descriptors but the standard streams",
-        "enter the working directory",
-        "shrink the bounding set",
-        "become user 0 and group 0",
-        "set the capabilities",
-        "forbid new privileges",
-        "restore the caller's umask and signal mask",
-        "execute the program",
-    ]);
+    assert_eq!(
+        titles(&plan),
+        [
+            "leave the caller's session",
+            "show no arguments of the caller's",
+            "clear the umask",
+            "hide from ptrace(2)",
+            "make every mount private",
+            "open the root /srv/root",
+            "make a staging area that goes with the old root",
+            "attach the root",
+            "mount /dev",
+            "make devices",
+            "make links in /dev",
+            "mount /dev/pts",
+            "mount /dev/shm",
+            "mount /dev/mqueue",
+            "mount /proc",
+            "mount /sys",
+            "hide /proc/acpi",
+            "hide /proc/kcore",
+            "write-protect /proc/sys",
+            "hide /sys/firmware",
+            "set the host name",
+            "set the loopback up",
+            "make it the root, and let the old one go",
+            "make the program's process; this one stays as its init",
+            "start a new session",
+            "join a new session keyring",
+            "keep no descriptors but the standard streams",
+            "enter the working directory",
+            "shrink the bounding set",
+            "become user 0 and group 0",
+            "set the capabilities",
+            "forbid new privileges",
+            "restore the caller's umask and signal mask",
+            "execute the program",
+        ]
+    );
     assert!(has(&plan, "mknodat({dev}, \"null\", S_IFCHR|0666, makedev(0x1, 0x3))"));
     assert!(has(&plan, "setgroups(0, [])"));
     assert!(!has(&plan, "mkdirat({parent}"), "nothing is made where everything is there");
@@ -285,7 +291,9 @@ fn a_shared_namespace_is_neither_made_nor_changed() {
 /// A new user namespace doesn't own what is shared: the caller's mounts are bound instead, with the same masks.
 #[test]
 fn what_a_user_namespace_does_not_own_is_bound() {
-    for (kind, path, fstype) in [(Kind::Pid, "/proc", "proc"), (Kind::Net, "/sys", "sysfs"), (Kind::Ipc, "/dev/mqueue", "mqueue")] {
+    for (kind, path, fstype) in
+        [(Kind::Pid, "/proc", "proc"), (Kind::Net, "/sys", "sysfs"), (Kind::Ipc, "/dev/mqueue", "mqueue")]
+    {
         let mut sandbox = with_user(own_ids());
         sandbox.namespaces.share(kind);
         let plan = plan(&sandbox, &ordinary());
@@ -301,7 +309,11 @@ fn a_bound_sys_is_read_only_and_inert() {
     sandbox.namespaces.share(Kind::Net);
     let plan = plan(&sandbox, &ordinary());
     let flags = "{attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC";
-    assert!(has(&plan, &format!("mount_setattr({{the caller's /sys}}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {flags}")), "{:#?}", texts(&plan));
+    assert!(
+        has(&plan, &format!("mount_setattr({{the caller's /sys}}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {flags}")),
+        "{:#?}",
+        texts(&plan)
+    );
 }
 
 #[test]
@@ -369,11 +381,14 @@ fn missing_parents_are_made_one_by_one() {
     facts.root.existing.insert("/a/b/c/file".into(), 1);
     let plan = plan(&sandbox, &facts);
     let made: Vec<String> = texts(&plan).into_iter().filter(|call| call.contains("({parent},")).collect();
-    assert_eq!(made, [
-        "mkdirat({parent}, \"b\", 0755)",
-        "mkdirat({parent}, \"c\", 0755)",
-        "openat({parent}, \"file\", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0644)",
-    ]);
+    assert_eq!(
+        made,
+        [
+            "mkdirat({parent}, \"b\", 0755)",
+            "mkdirat({parent}, \"c\", 0755)",
+            "openat({parent}, \"file\", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0644)",
+        ]
+    );
 }
 
 fn bind(target: &str, path: &str, directory: bool) -> Mount {
@@ -392,7 +407,8 @@ fn missing_mount_points_come_from_an_overlay_where_nothing_can_be_made() {
     for (writes, writable) in [(Writes::InPlace, false), (Writes::Refused, false), (Writes::Refused, true)] {
         sandbox.root = Root::Directory { path: "/srv/root".into(), writes };
         let mut facts = privileged();
-        facts.root = RootFacts { existing: existing(&[("/proc", 0), ("/dev", 1), ("/sys", 1), ("/etc/hosts", 0)]), writable };
+        facts.root =
+            RootFacts { existing: existing(&[("/proc", 0), ("/dev", 1), ("/sys", 1), ("/etc/hosts", 0)]), writable };
         let plan = plan(&sandbox, &facts);
         assert!(titles(&plan).contains(&"make the mount points that the root lacks"));
         assert!(has(&plan, "mkdirat({skeleton}, \"proc\", 0755)") && has(&plan, "mkdirat({skeleton}, \"etc\", 0755)"));
@@ -408,7 +424,10 @@ fn a_read_only_root_is_read_only_before_it_is_attached() {
     let mut sandbox = sandbox();
     sandbox.root = Root::Directory { path: "/srv/root".into(), writes: Writes::Refused };
     let plan = plan(&sandbox, &privileged());
-    let protected = position(&plan, "mount_setattr({root}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV");
+    let protected = position(
+        &plan,
+        "mount_setattr({root}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV",
+    );
     assert_eq!(position(&plan, "move_mount({root}, \"\", AT_FDCWD, \"/\""), protected + 1);
 }
 
@@ -418,7 +437,11 @@ fn writes_to_memory_are_bounded_and_gone() {
     sandbox.root = Root::Directory { path: "/srv/root".into(), writes: Writes::DiscardedFromMemory { size: 4096 } };
     let plan = plan(&sandbox, &privileged());
     assert!(has(&plan, "\"size\", \"4096\""));
-    assert!(has(&plan, "\"upperdir\", \"upper\"") && has(&plan, "\"workdir\", \"work\"") && has(&plan, "\"lowerdir\", \"lower\""));
+    assert!(
+        has(&plan, "\"upperdir\", \"upper\"")
+            && has(&plan, "\"workdir\", \"work\"")
+            && has(&plan, "\"lowerdir\", \"lower\"")
+    );
     assert!(!has(&plan, "userxattr") && !has(&plan, "volatile"));
 }
 
@@ -430,7 +453,12 @@ fn writes_to_disk_go_to_the_scratch_directory() {
     let plan = plan(&sandbox, &ordinary());
     let copied = copied(&inside(&plan));
     assert_eq!(copied[copied.len() - 2..], ["/var/scratch:1", "/srv/a:b,c"], "the root last");
-    for option in ["\"upperdir\", \"disk/upper\"", "\"workdir\", \"disk/work\"", "FSCONFIG_SET_FLAG, \"volatile\"", "\"userxattr\""] {
+    for option in [
+        "\"upperdir\", \"disk/upper\"",
+        "\"workdir\", \"disk/work\"",
+        "FSCONFIG_SET_FLAG, \"volatile\"",
+        "\"userxattr\"",
+    ] {
         assert!(has(&plan, option), "{option}");
     }
     let options: Vec<String> = texts(&plan).into_iter().filter(|call| call.starts_with("fsconfig(")).collect();
@@ -459,7 +487,10 @@ fn the_root_of_the_host_is_assembled_read_only() {
     sandbox.root = Root::Assembled { entries: vec![usr, bin, tmp], size: 1 << 20 };
     let plan = plan(&sandbox, &privileged());
     assert_eq!(copied(&inside(&plan)), ["/usr"]);
-    assert!(has(&plan, "mount_setattr({/usr}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV"));
+    assert!(has(
+        &plan,
+        "mount_setattr({/usr}, \"\", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV"
+    ));
     assert!(has(&plan, "symlinkat(\"usr/bin\", {root}, \"bin\")"));
     assert!(position(&plan, "mkdirat({root}, \"var\", 0755)") < position(&plan, "mkdirat({root}, \"var/tmp\", 01777)"));
 }
@@ -507,7 +538,10 @@ fn joined_namespaces_are_all_opened_before_the_first_is_entered() {
     }
     let plan = plan(&sandbox, &privileged());
     let calls = inside(&plan);
-    let last_open = calls.iter().rposition(|call| matches!(call, Call::Open { at: At::Host(path), .. } if starts(path, "/proc/7"))).unwrap();
+    let last_open = calls
+        .iter()
+        .rposition(|call| matches!(call, Call::Open { at: At::Host(path), .. } if starts(path, "/proc/7")))
+        .unwrap();
     let first_join = calls.iter().position(|call| matches!(call, Call::Setns { .. })).unwrap();
     assert!(last_open < first_join);
     // Only a child enters a PID namespace that was joined.
@@ -528,10 +562,15 @@ fn a_joined_user_namespace_owns_what_is_made_new() {
         sandbox.hostname = None;
         let plan = plan(&sandbox, &facts);
         assert_eq!(plan.clone_flags, CloneFlags::empty());
-        let made = CloneFlags::NEWNS | CloneFlags::NEWPID | CloneFlags::NEWNET | CloneFlags::NEWIPC | CloneFlags::NEWCGROUP;
+        let made =
+            CloneFlags::NEWNS | CloneFlags::NEWPID | CloneFlags::NEWNET | CloneFlags::NEWIPC | CloneFlags::NEWCGROUP;
         assert_eq!(forks(&plan)[0], &Call::Fork { namespaces: made });
         let user = position(&plan, "setns({user namespace}, CLONE_NEWUSER)");
-        assert_eq!(user < position(&plan, "setns({uts namespace}, CLONE_NEWUTS)"), first, "who has rights enters it last");
+        assert_eq!(
+            user < position(&plan, "setns({uts namespace}, CLONE_NEWUTS)"),
+            first,
+            "who has rights enters it last"
+        );
     }
 }
 
@@ -553,13 +592,18 @@ fn sysctls_are_written_through_our_own_proc_before_it_is_protected() {
     sandbox.sysctls = vec![Sysctl { path: "net/ipv4/ip_forward".into(), value: "1".into() }];
     let plan = plan(&sandbox, &privileged());
     let written = inside(&plan).into_iter().find_map(|call| match call {
-        Call::WriteSetting { at: At::In(slot, path), .. } => Some((plan.slots[usize::from(slot.0)].as_str(), path.clone())),
+        Call::WriteSetting { at: At::In(slot, path), .. } => {
+            Some((plan.slots[usize::from(slot.0)].as_str(), path.clone()))
+        }
         _ => None,
     });
     assert_eq!(written, Some(("proc", CString::from(c"sys/net/ipv4/ip_forward"))));
     let titles = titles(&plan);
     let at = |title: &str| titles.iter().position(|known| *known == title).unwrap();
-    assert!(at("mount /proc") < at("set the sysctl net/ipv4/ip_forward") && at("set the sysctl net/ipv4/ip_forward") < at("write-protect /proc/sys"));
+    assert!(
+        at("mount /proc") < at("set the sysctl net/ipv4/ip_forward")
+            && at("set the sysctl net/ipv4/ip_forward") < at("write-protect /proc/sys")
+    );
     sandbox.system = SystemMounts::None;
     // Nothing is mounted that it could be written through; it must not be dropped in silence.
     assert!(Plan::new(&sandbox, &privileged()).is_err(), "a sysctl that is never written");
@@ -571,7 +615,13 @@ fn an_ordinary_user_inside_holds_no_capability() {
     sandbox.process.user = Ids { uid: 1000, gid: 50, groups: vec![60, 61] };
     let plan = plan(&sandbox, &privileged());
     assert!(has(&plan, "{effective=0, permitted=0, inheritable=0}"));
-    let order = ["setgroups(2, [60, 61])", "setresgid(50, 50, 50)", "setresuid(1000, 1000, 1000)", "capset(", "PR_SET_NO_NEW_PRIVS"];
+    let order = [
+        "setgroups(2, [60, 61])",
+        "setresgid(50, 50, 50)",
+        "setresuid(1000, 1000, 1000)",
+        "capset(",
+        "PR_SET_NO_NEW_PRIVS",
+    ];
     let places = order.map(|text| position(&plan, text));
     assert!(places.is_sorted(), "{places:?}");
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::capability::Capability;
 use crate::call::{Resolve, Slot};
+use crate::capability::Capability;
 
 const PLANS: u64 = 6000;
 
@@ -91,7 +91,8 @@ fn any_mounts(random: &mut Random) -> Vec<Mount> {
 
 fn any_process(random: &mut Random) -> Process {
     let mut process = sandbox().process;
-    process.user = Ids { uid: random.pick(&[0, 1000]), gid: random.pick(&[0, 1000]), groups: random.some(&[5, 60, 61]) };
+    process.user =
+        Ids { uid: random.pick(&[0, 1000]), gid: random.pick(&[0, 1000]), groups: random.some(&[5, 60, 61]) };
     process.capabilities = random.pick(&[Capabilities::NONE, Capabilities::small(), Capabilities::all()]);
     process.no_new_privs = !random.one_in(3);
     process.descriptors = random.some(&[3, 9]);
@@ -109,7 +110,9 @@ fn any_sandbox(random: &mut Random) -> Sandbox {
         no_pivot: random.one_in(8),
         system: random.pick(&[SystemMounts::Private, SystemMounts::Private, SystemMounts::Caller, SystemMounts::None]),
         mounts: any_mounts(random),
-        files: random.some(&["/etc/hosts", "/etc/hostname"].map(|path| ProvidedFile { path: path.into(), content: b"x\n".to_vec() })),
+        files: random.some(
+            &["/etc/hosts", "/etc/hostname"].map(|path| ProvidedFile { path: path.into(), content: b"x\n".to_vec() }),
+        ),
         hostname: namespaces.is_new(Kind::Uts).then(|| c"box".to_owned()),
         domainname: None,
         sysctls: random.some(&[Sysctl { path: "kernel/domainname".into(), value: "x".into() }]),
@@ -168,9 +171,10 @@ fn slots_of(call: &Call) -> (Vec<Slot>, Vec<Slot>) {
         Call::MoveMount { mount, target } => (at(target).into_iter().chain([*mount]).collect(), Vec::new()),
         Call::Open { at: what, to, .. } => (at(what), vec![*to]),
         Call::WriteSetting { at: what, .. } => (at(what), Vec::new()),
-        Call::RefuseFilesystem { slot, .. } | Call::RequireDevice { slot, .. } | Call::SendToParent { slot } | Call::AttachTerminal { slot } => {
-            (vec![*slot], Vec::new())
-        }
+        Call::RefuseFilesystem { slot, .. }
+        | Call::RequireDevice { slot, .. }
+        | Call::SendToParent { slot }
+        | Call::AttachTerminal { slot } => (vec![*slot], Vec::new()),
         Call::Mkdir { dir, .. }
         | Call::Mknod { dir, .. }
         | Call::Symlink { dir, .. }
@@ -249,12 +253,15 @@ fn no_path_of_the_host_is_used_once_the_root_is_open() {
             return;
         }
         let calls = inside(plan);
-        let is_source = |call: &&Call| matches!(call, Call::OpenTree { from: At::Host(_), .. } | Call::AwaitParent { .. });
+        let is_source =
+            |call: &&Call| matches!(call, Call::OpenTree { from: At::Host(_), .. } | Call::AwaitParent { .. });
         let opened = calls.iter().rposition(is_source).unwrap_or(0);
-        let staged = calls.iter().position(|call| matches!(call, Call::FsOpen { fstype, .. } if fstype.as_bytes() == b"tmpfs"));
+        let staged =
+            calls.iter().position(|call| matches!(call, Call::FsOpen { fstype, .. } if fstype.as_bytes() == b"tmpfs"));
         assert!(staged.is_some());
         let end = calls.iter().position(|call| matches!(call, Call::PivotRoot | Call::Chroot)).unwrap();
-        let named: Vec<&Call> = calls[opened + 1..end].iter().copied().filter(|call| host_path(call).is_some()).collect();
+        let named: Vec<&Call> =
+            calls[opened + 1..end].iter().copied().filter(|call| host_path(call).is_some()).collect();
         let attached: Vec<&[u8]> = named
             .iter()
             .filter(|call| matches!(call, Call::MoveMount { .. }))
@@ -263,9 +270,14 @@ fn no_path_of_the_host_is_used_once_the_root_is_open() {
         assert_eq!(attached, [b"/proc".as_slice(), b"/"]);
         let others = named.iter().filter(|call| !matches!(call, Call::MoveMount { .. }));
         // An assembled root of directories only opens nothing of the host's, so that making "/" private comes after.
-        assert!(others.into_iter().all(|call| matches!(call, Call::MountSetattr { propagation: Some(Propagation::Private), .. })
-            || matches!(call, Call::WriteSetting { .. } | Call::Open { .. }) && calls.iter().position(|known| std::ptr::eq(*known, *call)) < staged),
-            "{named:?}");
+        assert!(
+            others.into_iter().all(|call| matches!(
+                call,
+                Call::MountSetattr { propagation: Some(Propagation::Private), .. }
+            ) || matches!(call, Call::WriteSetting { .. } | Call::Open { .. })
+                && calls.iter().position(|known| std::ptr::eq(*known, *call)) < staged),
+            "{named:?}"
+        );
     });
 }
 
@@ -274,7 +286,8 @@ fn the_root_is_the_last_thing_that_is_opened_on_the_host() {
     on_every_plan(|sandbox, _, plan| {
         if let Root::Directory { path, .. } = &sandbox.root {
             let copied = [copied(&outside(plan)), copied(&inside(plan))];
-            let holder = copied.iter().find(|paths| paths.iter().any(|copied| path.as_os_str() == copied.as_str())).unwrap();
+            let holder =
+                copied.iter().find(|paths| paths.iter().any(|copied| path.as_os_str() == copied.as_str())).unwrap();
             assert_eq!(holder.last().map(String::as_str), path.to_str());
         }
     });
@@ -295,7 +308,9 @@ fn in_the_root_links_never_lead_out() {
 fn propagation_is_cut_before_anything_is_mounted() {
     on_every_plan(|sandbox, _, plan| {
         let calls = inside(plan);
-        let first = calls.iter().position(|call| matches!(call, Call::MoveMount { .. } | Call::FsMount { .. } | Call::OpenTree { .. }));
+        let first = calls
+            .iter()
+            .position(|call| matches!(call, Call::MoveMount { .. } | Call::FsMount { .. } | Call::OpenTree { .. }));
         let private = calls.iter().position(|call| {
             matches!(call, Call::MountSetattr { at: At::Host(path), recursive: true, propagation: Some(Propagation::Private), .. } if path.as_bytes() == b"/")
         });
@@ -313,14 +328,27 @@ fn propagation_is_cut_before_anything_is_mounted() {
 
 #[test]
 fn the_parent_makes_the_parents_calls_and_the_child_none_of_them() {
-    let parents = |call: &Call| matches!(call, Call::WriteMap { .. } | Call::RunMapHelper { .. } | Call::OpenChildNamespace { .. } | Call::ReleaseChild { .. });
-    let either = |call: &Call| matches!(call, Call::OpenTree { from: At::Host(_), .. } | Call::MountSetattr { at: At::Slot(_), .. });
+    let parents = |call: &Call| {
+        matches!(
+            call,
+            Call::WriteMap { .. }
+                | Call::RunMapHelper { .. }
+                | Call::OpenChildNamespace { .. }
+                | Call::ReleaseChild { .. }
+        )
+    };
+    let either = |call: &Call| {
+        matches!(call, Call::OpenTree { from: At::Host(_), .. } | Call::MountSetattr { at: At::Slot(_), .. })
+    };
     on_every_plan(|sandbox, _, plan| {
         assert!(outside(plan).into_iter().all(|call| parents(call) || either(call)));
         assert!(!inside(plan).into_iter().any(parents));
         if sandbox.namespaces.is_new(Kind::User) {
-            let Some(Call::ReleaseChild { send }) = outside(plan).last().copied() else { panic!("the child is never let go") };
-            let waits: Vec<&Call> = inside(plan).into_iter().filter(|call| matches!(call, Call::AwaitParent { .. })).collect();
+            let Some(Call::ReleaseChild { send }) = outside(plan).last().copied() else {
+                panic!("the child is never let go")
+            };
+            let waits: Vec<&Call> =
+                inside(plan).into_iter().filter(|call| matches!(call, Call::AwaitParent { .. })).collect();
             assert_eq!(waits, [&Call::AwaitParent { receive: send.clone() }]);
             assert_eq!(*inside(plan)[0], *waits[0], "before the ids are mapped nothing can be done");
         } else {
@@ -387,7 +415,8 @@ fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&
             _ => None,
         })
         .collect();
-    let too_many: BTreeSet<u8> = facts.bounding.iter().filter(|&one| !kept.contains(one)).map(Capability::number).collect();
+    let too_many: BTreeSet<u8> =
+        facts.bounding.iter().filter(|&one| !kept.contains(one)).map(Capability::number).collect();
     let may = !sandbox.namespaces.is_shared(Kind::User) || facts.may("SETPCAP");
     assert_eq!(dropped, if may { too_many } else { BTreeSet::new() });
 }
@@ -398,7 +427,9 @@ fn nobody_looks_in_and_nothing_gets_out() {
     on_every_plan(|sandbox, _, plan| {
         let calls = inside(plan);
         let hidden = place(&calls, |call| *call == Call::SetDumpable(false)).unwrap();
-        let mounted = calls.iter().position(|call| matches!(call, Call::MoveMount { .. } | Call::OpenTree { .. } | Call::Fork { .. } | Call::Vfork));
+        let mounted = calls.iter().position(|call| {
+            matches!(call, Call::MoveMount { .. } | Call::OpenTree { .. } | Call::Fork { .. } | Call::Vfork)
+        });
         assert!(Some(hidden) < mounted);
         assert!(!calls.contains(&&Call::SetDumpable(true)));
         let forked = place(&calls, |call| matches!(call, Call::Fork { .. } | Call::Vfork)).unwrap();
@@ -436,7 +467,10 @@ fn exactly_the_wanted_namespaces_are_made_and_joined() {
             }
         }
         let flags = |wanted: &dyn Fn(Kind) -> bool| {
-            Kind::ALL.into_iter().filter(|&kind| wanted(kind)).fold(CloneFlags::empty(), |flags, kind| flags | kind.clone_flag())
+            Kind::ALL
+                .into_iter()
+                .filter(|&kind| wanted(kind))
+                .fold(CloneFlags::empty(), |flags, kind| flags | kind.clone_flag())
         };
         assert_eq!(made, flags(&|kind| sandbox.namespaces.is_new(kind)));
         assert_eq!(joined, flags(&|kind| sandbox.namespaces.joined(kind).is_some()));
@@ -469,9 +503,12 @@ fn every_wanted_mount_is_made_with_its_attributes() {
             let name = format!("mount for {}", mount.target.display());
             let slot = Slot(u16::try_from(plan.slots.iter().position(|slot| *slot == name).unwrap()).unwrap());
             let calls = inside(plan);
-            let attached = calls.iter().position(|call| matches!(call, Call::MoveMount { mount, .. } if *mount == slot)).unwrap();
+            let attached =
+                calls.iter().position(|call| matches!(call, Call::MoveMount { mount, .. } if *mount == slot)).unwrap();
             let protected = calls[..attached].iter().any(|call| match call {
-                Call::MountSetattr { at: At::Slot(at), set, recursive: true, .. } => *at == slot && set.contains(mount.attributes),
+                Call::MountSetattr { at: At::Slot(at), set, recursive: true, .. } => {
+                    *at == slot && set.contains(mount.attributes)
+                }
                 Call::FsMount { to, attributes, .. } => *to == slot && attributes.contains(mount.attributes),
                 _ => false,
             });
@@ -496,8 +533,12 @@ fn devices_of_a_foreign_root_are_dead() {
         });
         let root = attached.unwrap();
         let dead = calls.iter().any(|call| match call {
-            Call::MountSetattr { at: At::Slot(slot), set, .. } => *slot == root && set.contains(MountAttributes::MOUNT_ATTR_NODEV),
-            Call::FsMount { to, attributes, .. } => *to == root && attributes.contains(MountAttributes::MOUNT_ATTR_NODEV),
+            Call::MountSetattr { at: At::Slot(slot), set, .. } => {
+                *slot == root && set.contains(MountAttributes::MOUNT_ATTR_NODEV)
+            }
+            Call::FsMount { to, attributes, .. } => {
+                *to == root && attributes.contains(MountAttributes::MOUNT_ATTR_NODEV)
+            }
             _ => false,
         });
         assert!(dead);
@@ -513,7 +554,8 @@ fn the_new_root_replaces_the_old_one_whole() {
         if let Some(pivot) = pivot {
             assert!(matches!(calls[pivot - 1], Call::Fchdir { .. }));
             assert_eq!(calls[pivot + 1], &Call::DetachOldRoot);
-            let mounted_later = calls[pivot..].iter().any(|call| matches!(call, Call::MoveMount { .. } | Call::OpenTree { .. }));
+            let mounted_later =
+                calls[pivot..].iter().any(|call| matches!(call, Call::MoveMount { .. } | Call::OpenTree { .. }));
             assert!(!mounted_later);
         }
         let chroot = place(&calls, |call| *call == Call::Chroot);
