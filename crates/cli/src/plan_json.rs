@@ -23,5 +23,5 @@ pub fn value(plan: &Plan, notes: &[String]) -> Value {
         })
         .collect();
     let notes: Vec<&String> = notes.iter().chain(&plan.notes).collect();
-    json!({ "version": VERSION, "clone": plan.clone_call(), "steps": steps, "notes": notes, "notEnforced": NOT_ENFORCED })
+    json!({ "version": VERSION, "steps": steps, "notes": notes, "notEnforced": NOT_ENFORCED })
 }

@@ -12,8 +12,6 @@ pub fn write(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for note in &plan.notes {
         writeln!(out, "note: {note}")?;
     }
-    writeln!(out, "parent  start the first process")?;
-    writeln!(out, "            {}", plan.clone_call())?;
     for (actor, step) in plan.steps() {
         writeln!(out, "{}", with_shell(format!("{}  {}", word(actor), step.title), step))?;
         for call in plan.calls(step) {

@@ -89,7 +89,10 @@ fn an_archive_is_unpacked_once_and_listed() {
         assert!(entries(&ground, user).is_empty(), "{user:?}");
         ground.sh(user, &[], &archive, "true").text();
         let before = entries(&ground, user);
-        assert!(before.len() == 1 && before[0]["archive"].as_str().unwrap().ends_with("root.tar.gz"), "{user:?}: {before:?}");
+        assert!(
+            before.len() == 1 && before[0]["archive"].as_str().unwrap().ends_with("root.tar.gz"),
+            "{user:?}: {before:?}"
+        );
         ground.sh(user, &[], &archive, "true").text();
         assert_eq!(entries(&ground, user), before, "{user:?}: not unpacked again");
         let table = run(ground.izba(user).args(["cache", "list"]));

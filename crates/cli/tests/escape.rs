@@ -44,6 +44,40 @@ fn our_own_binary_stays_what_it_is() {
     }
 }
 
+/// CVE-2019-5736 once more: who is inside already (a joined PID namespace) opens /proc/PID/exe of a newcomer that executes our
+/// binary, and has the host's file in hand: as root, fchmod(2) is enough. So it either can't be executed inside, by name or by
+/// script, or what is executed lies on a read-only mount.
+#[test]
+fn our_own_binary_is_out_of_reach_for_who_catches_it_running() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    fs::write(root.join("evil"), "#!/proc/self/exe --version\n").unwrap();
+    fs::set_permissions(root.join("evil"), fs::Permissions::from_mode(0o755)).unwrap();
+    let runs = [&["/proc/self/exe", "--version"][..], &["/evil"]].map(|program| {
+        let ended = run(ground.izba(User::Root).arg("run").arg(&root).args(program));
+        ended.stdout.starts_with("izba ") || ended.stderr.contains("Usage: izba")
+    });
+    let mut child = ground
+        .izba(User::Root)
+        .arg("run")
+        .arg(&root)
+        .args(["sleep", "1000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let init = || ground.processes().into_iter().find(|pid| comm(*pid) == "izba-init");
+    ground.wait_for("init runs", || init().is_some());
+    let exe = format!("/proc/{}/exe", init().unwrap());
+    let read_only = rustix::fs::statvfs(&exe).unwrap().f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(
+        read_only || runs == [false, false],
+        "read-only: {read_only}; can be executed by name and by script: {runs:?}"
+    );
+}
+
 /// CVE-2024-21626.
 #[test]
 fn only_the_standard_streams_arrive() {

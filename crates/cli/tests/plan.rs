@@ -73,8 +73,12 @@ fn the_json_plan_has_every_step_with_its_calls() {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         let plan = plan(&ground, user, &[], &root);
         assert_eq!(plan["version"], 1);
-        assert!(plan["clone"].as_str().unwrap().contains("CLONE_NEWPID"), "{user:?}");
-        assert_eq!(plan["clone"].as_str().unwrap().contains("CLONE_NEWUSER"), user != User::Root, "{user:?}");
+        assert!(plan["steps"][0]["calls"][0].as_str().unwrap().contains("CLONE_NEWPID"), "{user:?}");
+        assert_eq!(
+            plan["steps"][0]["calls"][0].as_str().unwrap().contains("CLONE_NEWUSER"),
+            user != User::Root,
+            "{user:?}"
+        );
         let steps = plan["steps"].as_array().unwrap();
         assert!(steps.iter().all(|step| !step["calls"].as_array().unwrap().is_empty()));
         assert!(steps.iter().all(|step| step["by"] == "parent" || step["by"] == "child"));

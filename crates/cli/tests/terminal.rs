@@ -107,7 +107,7 @@ fn jobs_are_stopped_and_continued() {
     let ground = Ground::new();
     for user in User::ALL {
         let script = "start('bash', '--norc', '--noediting', '-i')\nsend('echo re\"\"ady; cat\\n')\nexpect('ready')\nsend('one\\n')\nexpect('one\\r\\none')\n\
-                      send('\\x1a')\nexpect('Stopped')\nsend('fg\\n')\nexpect('fg\\r\\ncat\\r\\n')\nsend('two\\n')\nexpect('two\\r\\ntwo')\n\
+                      send('\\x1a')\nexpect('Stopped')\nexpect('bash')\nsend('fg\\n')\nexpect('cat\\r\\n')\nsend('two\\n')\nexpect('two\\r\\ntwo')\n\
                       send('\\x04')\nsend('exit 9\\n')\nprint(status(), modes() == before)";
         assert_eq!(drive(&ground, user, &[], script).text(), "9 True", "{user:?}");
     }

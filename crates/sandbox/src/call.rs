@@ -2,8 +2,6 @@
 
 mod text;
 
-pub(crate) use text::clone_flag_names;
-
 use std::ffi::CString;
 
 use izba_sys::mount::{MountAttributes, Propagation};

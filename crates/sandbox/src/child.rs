@@ -263,7 +263,10 @@ impl Executor<'_> {
                 None => Ok(()),
                 Some(program) => supervise(program.pid, self.caller.as_fd()),
             },
-            Call::Exec => Err(self.exec()),
+            Call::Exec => {
+                self.announce();
+                Err(self.exec())
+            }
             _ => Err(Errno::NOSYS),
         }
     }
@@ -287,6 +290,18 @@ impl Executor<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Who watches reads of the steps before the program's own output.
+    fn announce(&self) {
+        if !self.explain {
+            return;
+        }
+        let now = self.now();
+        let last =
+            Report { step: self.plan.inside.len().saturating_sub(1), call: 0, errno: 0, started: now, ended: now };
+        self.tell(&Message::Ready(last), &[]);
+        let _gone = socket::receive(self.channel.as_fd(), &mut [0], &mut drop);
     }
 
     /// As execvp(3): goes on where a candidate isn't there or may not be executed, and then prefers to say the latter.

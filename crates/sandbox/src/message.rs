@@ -20,6 +20,8 @@ pub(crate) enum Message {
     Failed(Report),
     /// Comes with the outer end of the terminal.
     Terminal,
+    /// Everything but this last step has been done, and it waits until that has been told.
+    Ready(Report),
 }
 
 impl Message {
@@ -28,6 +30,7 @@ impl Message {
             Self::Done(report) => (1, *report),
             Self::Failed(report) => (2, *report),
             Self::Terminal => (3, Report::default()),
+            Self::Ready(report) => (4, *report),
         };
         let mut bytes = [0; LENGTH];
         bytes[0] = kind;
@@ -59,6 +62,7 @@ impl Message {
             1 => Some(Self::Done(report)),
             2 => Some(Self::Failed(report)),
             3 => Some(Self::Terminal),
+            4 => Some(Self::Ready(report)),
             _ => None,
         }
     }
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn messages_survive_the_channel() {
         let report = Report { step: 300, call: 2, errno: 13, started: 5, ended: u64::MAX };
-        for message in [Message::Done(report), Message::Failed(report), Message::Terminal] {
+        for message in [Message::Done(report), Message::Failed(report), Message::Terminal, Message::Ready(report)] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
         assert_eq!(Message::decode(&[1, 2, 3]), None);

@@ -48,6 +48,20 @@ impl Kind {
         }
     }
 
+    /// The option of unshare(1) that makes a new one.
+    pub fn unshare_option(self) -> &'static str {
+        match self {
+            Self::User => "--user",
+            Self::Mount => "--mount",
+            Self::Pid => "--pid",
+            Self::Net => "--net",
+            Self::Ipc => "--ipc",
+            Self::Uts => "--uts",
+            Self::Cgroup => "--cgroup",
+            Self::Time => "--time",
+        }
+    }
+
     /// The clone(2) flag.
     pub fn clone_flag(self) -> CloneFlags {
         match self {

@@ -133,6 +133,7 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
     let stack = Stack::new();
     // No handler of the caller's may run in the child.
     let before = signal::set_mask(&everything);
+    let started = if explain { process::monotonic_nanoseconds() } else { 0 };
     let cloned = process::clone3(plan.clone_flags);
     if let Ok(None) = cloned {
         drop(channel);
@@ -147,7 +148,7 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
         Ok(None) => process::exit(crate::STATUS_FAILED),
         Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
     };
-    Parent { plan, channel, child, slots: empty_slots(plan), observe, terminal: None }.run()
+    Parent { plan, channel, child, slots: empty_slots(plan), observe, terminal: None }.run(started)
 }
 
 fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {
@@ -164,7 +165,10 @@ struct Parent<'a, 'o> {
 }
 
 impl Parent<'_, '_> {
-    fn run(mut self) -> Result<Child, StartError> {
+    fn run(mut self, started: u64) -> Result<Child, StartError> {
+        if let Some(observe) = &mut self.observe {
+            observe(Done { step: &self.plan.clone, nanoseconds: process::monotonic_nanoseconds() - started });
+        }
         match self.outside().and_then(|()| self.listen()) {
             Ok(()) => Ok(Child { pid: self.child.pid, pidfd: self.child.pidfd, terminal: self.terminal }),
             Err(error) => {
@@ -269,6 +273,11 @@ impl Parent<'_, '_> {
                 None => return Ok(()),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Done(report)) => self.tell(&report),
+                Some(Message::Ready(report)) => {
+                    self.tell(&report);
+                    // A child that is gone needs no answer, and is noticed at the next turn.
+                    let _gone = socket::send(self.channel.as_fd(), b"+", &[]);
+                }
                 Some(Message::Failed(report)) => {
                     return Err(StartError::Step(Box::new(StepError::inside(self.plan, &report, descriptor.as_ref()))));
                 }

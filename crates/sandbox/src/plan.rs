@@ -32,6 +32,8 @@ use crate::sandbox::{Init, Sandbox};
 pub struct Plan {
     /// What clone3(2) makes anew for the first child.
     pub(crate) clone_flags: CloneFlags,
+    /// The clone itself, as a step.
+    pub(crate) clone: Step,
     /// Done by the parent while the child waits.
     pub(crate) outside: Vec<Step>,
     /// Done by the child, and after its fork by the program's process.
@@ -250,6 +252,7 @@ impl<'a> Planner<'a> {
         let clone_flags = self.new_flags() - later;
         Plan {
             clone_flags,
+            clone: clone_step(clone_flags),
             outside: self.outside,
             inside: self.inside,
             slots: self.slots,
@@ -261,6 +264,17 @@ impl<'a> Planner<'a> {
             },
             notes: self.notes,
         }
+    }
+}
+
+fn clone_step(namespaces: CloneFlags) -> Step {
+    let kinds = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag()));
+    let options: Vec<&str> = kinds.map(Kind::unshare_option).collect();
+    let shell = format!("unshare {} --fork", options.join(" "));
+    Step {
+        title: "make the first process, in new namespaces".to_owned(),
+        shell: Some(shell),
+        calls: vec![Call::Fork { namespaces }],
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Plan {
 impl Plan {
     pub fn parse(json: &str) -> Self {
         let plan: Value = serde_json::from_str(json).unwrap();
-        let mut parent = vec![plan["clone"].as_str().unwrap().to_owned()];
+        let mut parent = Vec::new();
         let mut child = Vec::new();
         for step in plan["steps"].as_array().unwrap() {
             let calls = step["calls"].as_array().unwrap().iter().flat_map(|call| statements(call.as_str().unwrap()));

@@ -222,7 +222,7 @@ impl Text<'_> {
     }
 }
 
-pub(crate) fn clone_flag_names(namespaces: CloneFlags) -> String {
+fn clone_flag_names(namespaces: CloneFlags) -> String {
     joined(
         ["PIDFD"].into_iter().chain(namespaces.iter_names().map(|(name, _)| name)).map(|name| format!("CLONE_{name}")),
     )

@@ -114,9 +114,9 @@ fn titles(plan: &Plan) -> Vec<&str> {
     plan.inside.iter().map(|step| step.title.as_str()).collect()
 }
 
-/// The texts of all calls, the parent's first.
+/// The texts of all calls after the clone, the parent's first.
 fn texts(plan: &Plan) -> Vec<String> {
-    plan.steps().flat_map(|(_, step)| plan.calls(step)).collect()
+    plan.steps().skip(1).flat_map(|(_, step)| plan.calls(step)).collect()
 }
 
 #[track_caller]

@@ -14,17 +14,12 @@ pub enum Actor {
 impl Plan {
     /// Every step in order: the clone, the parent's while the child waits, and the child's.
     pub fn steps(&self) -> impl Iterator<Item = (Actor, &Step)> {
-        let outside = self.outside.iter().map(|step| (Actor::Parent, step));
+        let outside = std::iter::once(&self.clone).chain(&self.outside).map(|step| (Actor::Parent, step));
         outside.chain(self.inside.iter().map(|step| (Actor::Child, step)))
     }
 
     /// The system calls of a step, as strace(1) shows them; descriptors are named in braces.
     pub fn calls(&self, step: &Step) -> Vec<String> {
         step.calls.iter().map(|call| self.text_of(call)).collect()
-    }
-
-    /// The call that makes the first process.
-    pub fn clone_call(&self) -> String {
-        format!("clone3({{flags={}}})", crate::call::clone_flag_names(self.clone_flags))
     }
 }
