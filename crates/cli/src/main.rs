@@ -11,6 +11,7 @@ mod failure;
 mod inside;
 mod lower;
 mod output;
+mod own_binary;
 mod parse;
 mod plan_json;
 mod plan_text;

@@ -57,7 +57,9 @@ pub struct Facts {
     pub guarded: Vec<Guarded>,
     /// Has the caller a mqueue mount that can be bound?
     pub host_mqueue: bool,
-    /// Has the user namespace that is to be joined given setgroups(2) up?
+    /// Has the caller's user namespace given setgroups(2) up, and with it all below? user_namespaces(7)
+    pub denies_setgroups: bool,
+    /// Has the user namespace that is to be joined given it up?
     pub joined_denies_setgroups: bool,
     /// What is known of the root directory.
     pub root: RootFacts,
@@ -105,6 +107,7 @@ impl Facts {
             sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
+            denies_setgroups: denies_setgroups(Path::new("/proc/self/ns/user")),
             joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(denies_setgroups),
             root: root_facts(sandbox)?,
         })

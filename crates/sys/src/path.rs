@@ -5,6 +5,7 @@ pub use rustix::fs::{
     StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat, openat,
     openat2, readlinkat, stat, statat, statfs, statx, symlinkat, unlinkat,
 };
+pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 pub use rustix::io::{read, write};
 
 /// File-system magic of procfs: statfs(2).

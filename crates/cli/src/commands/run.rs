@@ -18,12 +18,15 @@ use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
 use crate::scratch::Scratch;
-use crate::{archive, cache_place, output, plan_json, plan_text, session, start, sweep};
+use crate::{archive, cache_place, output, own_binary, plan_json, plan_text, session, start, sweep};
 
 /// Runs a program and ends with its status.
 pub fn run(args: &RunArgs) -> Result<u8> {
     // Before we open anything ourselves: it could get the same number.
     check_descriptors(&args.process.descriptors)?;
+    if has_company(args) {
+        own_binary::seal()?;
+    }
     let caller = Caller::of_this_process()?;
     let identity = identity::choose(args, &caller)?;
     let place = Place::prepare(args, &caller, &identity)?;
@@ -57,6 +60,13 @@ fn start_and_attend(plan: &Plan, mask: SignalSet, args: &RunArgs, caller: &Calle
         let _ = sweeping.join();
     }
     status
+}
+
+/// Will others be in the program's PID namespace?
+fn has_company(args: &RunArgs) -> bool {
+    let wanted = &args.namespaces;
+    let joins = wanted.join.iter().any(|join| join.kind == Kind::Pid);
+    !args.show.dry_run && (joins || wanted.share.contains(&Kind::Pid))
 }
 
 fn check_descriptors(descriptors: &[i32]) -> Result<()> {

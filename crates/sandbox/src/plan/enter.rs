@@ -47,7 +47,11 @@ impl Planner<'_> {
             let user_is_first = kinds.first() == Some(&Kind::User);
             kinds.rotate_left(usize::from(user_is_first));
         }
-        if kinds.contains(&Kind::User) && self.facts.joined_denies_setgroups && self.facts.may("SETGID") {
+        if kinds.contains(&Kind::User)
+            && self.facts.joined_denies_setgroups
+            && !self.facts.denies_setgroups
+            && self.facts.may("SETGID")
+        {
             self.step("leave the caller's groups, as it can't be done inside", None, vec![Call::SetGroups(Vec::new())]);
         }
         let opened: Vec<_> = kinds.iter().filter_map(|&kind| self.open_namespace(kind)).collect();

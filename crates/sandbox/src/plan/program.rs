@@ -132,8 +132,8 @@ impl Planner<'_> {
     fn bounding_set(&mut self, available: Capabilities, kept: Capabilities) {
         let dropped = available.iter().filter(|&capability| !kept.contains(capability));
         let calls: Vec<Call> = dropped.map(|capability| Call::DropFromBoundingSet(capability.number())).collect();
-        // Taking from the bounding set needs CAP_SETPCAP; who lacks it can't gain anything from the set either,
-        // as no_new_privs stays on.
+        // Taking from the bounding set needs CAP_SETPCAP. Who lacks it keeps the set, and with it what execve(2) of a file with
+        // capabilities could give the caller as well.
         if self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETPCAP")
         {
             let names: Vec<&str> = kept.iter().map(Capability::name).collect();
@@ -147,6 +147,7 @@ impl Planner<'_> {
             Namespace::Join(_) => self.facts.joined_denies_setgroups,
             Namespace::Share => false,
         };
+        let denied = denied || self.facts.denies_setgroups;
         let mut calls = Vec::new();
         let changes =
             self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETUID");

@@ -69,6 +69,7 @@ fn privileged() -> Facts {
             guarded("/sys/firmware", true, true),
         ],
         host_mqueue: true,
+        denies_setgroups: false,
         joined_denies_setgroups: false,
         root: RootFacts { existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]), writable: true },
     }
