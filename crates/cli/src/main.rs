@@ -28,6 +28,11 @@ use clap::Parser;
 #[cfg(not(test))]
 izba_sys::entry!(izba);
 
+#[cfg(test)]
+fn main() {
+    std::process::exit(i32::from(izba()));
+}
+
 /// The exit status.
 fn izba() -> u8 {
     let cli = match Cli::try_parse() {

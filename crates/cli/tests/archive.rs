@@ -1,4 +1,5 @@
 //! A tar archive as a root file system: unpacked once, its writes thrown away; and `izba cache`.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Executes the pages of docs/cookbook as a reader would, and compares what is seen with what the page shows.
 //! docs/cookbook/README.md says how a block is written.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
 

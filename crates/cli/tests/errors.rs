@@ -1,4 +1,5 @@
 //! Bad input: one clear error, status 125, nothing left. And `izba doctor`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Roots made by somebody who means harm: whatever stands where izba mounts or looks, no byte of the host changes, nothing
 //! hangs, and the program starts inside the root or there is one error. CVE-2019-19921, 2021-30465, 2023-27561, 2024-45310,
 //! 2025-31133, 2025-52565, 2025-52881, 2025-54867.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
 
@@ -60,9 +61,9 @@ impl Trap {
     /// Puts itself at a path of the root.
     fn set(self, place: &Path, bait: &Path) {
         if place.is_dir() {
-            fs::remove_dir_all(place).unwrap()
+            fs::remove_dir_all(place).unwrap();
         } else {
-            fs::remove_file(place).unwrap()
+            fs::remove_file(place).unwrap();
         }
         let up = format!("{}{}", "../".repeat(12), bait.display().to_string().trim_start_matches('/'));
         match self {
@@ -72,7 +73,7 @@ impl Trap {
             Self::Loop => symlink(place.file_name().unwrap(), place).unwrap(),
             Self::Fifo => mknodat(CWD, place, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap(),
             Self::Device => {
-                mknodat(CWD, place, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(1, 7)).unwrap()
+                mknodat(CWD, place, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(1, 7)).unwrap();
             }
             // Mounted when izba is started, in a mount namespace that goes with it.
             Self::BindMount if bait.is_dir() => fs::create_dir(place).unwrap(),

@@ -1,6 +1,7 @@
 //! izba killed after any of its system calls, and any of them refused: the error says which call and on what, and nothing is
 //! left, at the latest when the next izba or `izba gc` has swept. Every call is a point; a spread of them is taken, prime
 //! steps apart, to stay within minutes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
 
@@ -74,7 +75,7 @@ impl Scene {
     fn injected(&self, follow: bool, injection: &str, start: Start) -> Command {
         let mut command = self.ground.command("/usr/bin/strace", User::Root);
         let izba = self.ground.izba(User::Root);
-        izba.get_envs().for_each(|(key, value)| drop(value.map(|value| command.env(key, value))));
+        command.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
         if follow {
             command.arg("-f");
         }
@@ -119,7 +120,7 @@ fn calls(scene: &Scene, start: Start) -> Vec<(String, usize)> {
     let trace = scene.ground.path("trace");
     let izba = scene.ground.izba(User::Root);
     let mut plain = scene.ground.command("/usr/bin/strace", User::Root);
-    izba.get_envs().for_each(|(key, value)| drop(value.map(|value| plain.env(key, value))));
+    plain.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
     plain.args(["-qq", "-o"]).arg(&trace).arg(scene.ground.path("izba")).args(scene.arguments(start));
     let ended = run(&mut plain);
     assert_eq!(ended.status, 0, "{ended:?}");

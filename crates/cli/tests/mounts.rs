@@ -1,4 +1,5 @@
 //! `-v`, `--mount`, `--tmpfs`, and what becomes of writes to the root.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
 

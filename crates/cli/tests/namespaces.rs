@@ -1,4 +1,5 @@
 //! Namespaces of `izba run`: which are new, which are shared, and what is set up in them.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
 

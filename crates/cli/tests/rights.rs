@@ -1,4 +1,5 @@
 //! What the program is given: capabilities, environment, descriptors, limits, settings.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
 

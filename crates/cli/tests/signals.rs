@@ -1,4 +1,5 @@
 //! Signals, PID 1, and that nothing survives: neither the program's end nor izba's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! How `izba run` ends: exit statuses, and what is said about a program that can't be executed.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
 

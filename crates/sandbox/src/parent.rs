@@ -100,7 +100,7 @@ fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
 
 /// Starts what is planned, and comes back when the program has been executed.
 ///
-/// May be called in a program with threads: see [`crate::child`]. `observe`, where there is one, hears of every step as it is done.
+/// May be called in a program with threads: the child allocates nothing and takes no lock until it executes. `observe`, where there is one, hears of every step as it is done.
 ///
 /// # Errors
 /// What failed, on what, why, and what to do about it. Nothing is left then.

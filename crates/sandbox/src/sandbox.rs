@@ -150,7 +150,7 @@ pub enum Terminal {
     /// The caller's descriptors 0, 1 and 2, in a new session without a controlling terminal.
     Inherit,
     /// A new pseudo-terminal from the sandbox's own devpts, as the controlling terminal of a new session; its
-    /// other end comes back in [`crate::parent::Child::terminal`].
+    /// other end comes back in [`crate::parent::Child::take_terminal`].
     New {
         /// Lines.
         rows: u16,

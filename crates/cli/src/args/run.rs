@@ -96,7 +96,7 @@ pub struct RootArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Mounts")]
 pub struct MountArgs {
-    /// Show the file or directory SRC at DST. OPTIONS: ro, rw, idmap, norecurse, [no]suid, [no]dev, [no]exec. A colon in a
+    /// Show the file or directory SRC at DST. OPTIONS: ro, rw, idmap, norecurse, suid, nosuid, dev, nodev, exec, noexec. A colon in a
     /// path is written \:
     #[arg(short = 'v', long = "volume", value_name = "SRC:DST[:OPTIONS]", value_parser = OsStringValueParser::new().try_map(|text| volume::parse(&text)))]
     pub volumes: Vec<MountRequest>,

@@ -1,7 +1,7 @@
 //! The ground that a test stands on: a directory of its own with the binary and what the test makes, a marker by which
 //! its processes are known, and at the end a look whether anything is left.
 #![allow(dead_code, reason = "every test binary uses its own part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -67,8 +67,9 @@ impl Ground {
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         let binary = dir.join("izba");
-        // The build directory may be closed to other users, and what a test does to its binary is to hurt no other's.
-        fs::copy(env!("CARGO_BIN_EXE_izba"), &binary).unwrap();
+        // The build directory may be closed to other users, and what a test does to its binary is to hurt no other's. By a process
+        // of its own: a descriptor for writing that another thread's fork keeps open would make the binary busy, ETXTBSY.
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_izba")).arg(&binary).status().unwrap().success());
         Self { dir, marker: format!("{MARKER}={name}") }
     }
 

@@ -71,7 +71,7 @@ fn planned(call: &str) -> String {
             let count = comment.split(' ').next().filter(|count| !count.is_empty()).unwrap_or("1");
             format!("{name} {count} descriptors")
         }
-        _ => shown(&name, arguments.iter().map(|argument| without_slot(argument)).collect()),
+        _ => shown(&name, &arguments.iter().map(|argument| without_slot(argument)).collect::<Vec<_>>()),
     }
 }
 
@@ -87,7 +87,7 @@ fn without_slot(argument: &str) -> String {
     }
 }
 
-fn shown(name: &str, arguments: Vec<String>) -> String {
+fn shown(name: &str, arguments: &[String]) -> String {
     format!("{name}({})", arguments.join(", "))
 }
 
@@ -281,7 +281,7 @@ fn done(call: &Made) -> String {
         "recvmsg" | "sendmsg" => return format!("{} {} descriptors", call.name, sent(&arguments[1])),
         _ => {}
     }
-    shown(&call.name, arguments)
+    shown(&call.name, &arguments)
 }
 
 fn with_user_namespace(change: &str) -> String {

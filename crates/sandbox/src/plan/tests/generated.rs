@@ -129,6 +129,7 @@ fn any_facts(random: &mut Random, sandbox: &Sandbox) -> Facts {
     facts.host_mqueue = !random.one_in(4);
     facts.bounding = random.pick(&[Capabilities::all(), Capabilities::all(), Capabilities::small()]);
     facts.root.writable = !random.one_in(3);
+    facts.denies_setgroups = random.one_in(8);
     facts.joined_denies_setgroups = random.one_in(2);
     let wanted = sandbox.mounts.iter().map(|mount| &mount.target).chain(sandbox.files.iter().map(|file| &file.path));
     let targets: Vec<PathBuf> = wanted.cloned().chain(["/proc", "/dev", "/sys"].map(PathBuf::from)).collect();
@@ -395,6 +396,7 @@ fn rights_are_given_up_in_the_right_order() {
                 Namespace::Join(_) => facts.joined_denies_setgroups,
                 Namespace::Share => false,
             };
+            let denied = denied || facts.denies_setgroups;
             assert_eq!(groups.is_none(), denied, "groups are left as they were only where the kernel leaves no choice");
         }
         capabilities_are_those_asked_for(sandbox, facts, &calls);
