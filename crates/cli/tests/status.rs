@@ -4,14 +4,15 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use support::{Ground, User, run};
+use support::{Ground, User, install, run};
 
 fn make_executable(path: &Path, content: &[u8]) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let plain = path.with_extension("plain");
+    fs::write(&plain, content).unwrap();
+    install(&plain, path);
+    fs::remove_file(&plain).unwrap();
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn a_missing_elf_interpreter_is_named() {
     let ground = Ground::new();
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
-        fs::copy("/usr/bin/true", root.join("bin/dynamic")).unwrap();
+        install("/usr/bin/true", root.join("bin/dynamic"));
         let ended = run(ground.izba(user).arg("run").arg(&root).arg("dynamic"));
         let text = ended.failure(127);
         assert!(text.contains("/bin/dynamic") && text.contains("/ld-"), "{user:?}: {ended:?}");
@@ -104,7 +105,7 @@ fn a_mount_without_exec_is_the_cause() {
     let ground = Ground::new();
     for user in User::ALL {
         let dir = ground.directory(&format!("data-{user:?}"), user);
-        fs::copy("/bin/busybox", dir.join("true")).unwrap();
+        install("/bin/busybox", dir.join("true"));
         let volume = format!("{}:/mnt:noexec", dir.display());
         let ended = run(ground.izba(user).args(["run", "-v", &volume, "host", "/mnt/true"]));
         assert!(ended.failure(126).contains("noexec"), "{user:?}: {ended:?}");

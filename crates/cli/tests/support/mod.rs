@@ -67,9 +67,8 @@ impl Ground {
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         let binary = dir.join("izba");
-        // The build directory may be closed to other users, and what a test does to its binary is to hurt no other's. By a process
-        // of its own: a descriptor for writing that another thread's fork keeps open would make the binary busy, ETXTBSY.
-        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_izba")).arg(&binary).status().unwrap().success());
+        // The build directory may be closed to other users, and what a test does to its binary is to hurt no other's.
+        install(env!("CARGO_BIN_EXE_izba"), &binary);
         Self { dir, marker: format!("{MARKER}={name}") }
     }
 
@@ -97,7 +96,7 @@ impl Ground {
         for dir in ["bin", "etc", "proc", "sys", "dev", "tmp", "run", "root", "home"] {
             self.directory(&format!("{name}/{dir}"), user);
         }
-        fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+        install("/bin/busybox", root.join("bin/busybox"));
         own(&root.join("bin/busybox"), user);
         let applets = Command::new("/bin/busybox").arg("--list").output().unwrap();
         for applet in String::from_utf8(applets.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
@@ -160,6 +159,13 @@ impl Ground {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Copies a program, by a process of its own: a descriptor for writing that another thread's fork keeps open would make it busy,
+/// ETXTBSY.
+pub fn install(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let installed = Command::new("install").arg("-m755").arg(from.as_ref()).arg(to.as_ref()).status().unwrap();
+    assert!(installed.success(), "{}", to.as_ref().display());
 }
 
 fn own(path: &Path, user: User) {
