@@ -4,6 +4,8 @@ use std::path::Path;
 
 use izba_image::{Cache, Located, Owners, Report, Tree, Unpacking};
 use izba_sandbox::idmap::IdMaps;
+use izba_sys::path::Mode;
+use izba_sys::process::umask;
 
 use crate::args::cache::CachePlace;
 use crate::args::internal;
@@ -18,6 +20,7 @@ pub fn unpacked(archive: &Path, place: &CachePlace, caller: &Caller, identity: &
     let (cache, dir) = cache_place::open(place, caller)?;
     let maps = identity.unpacking_maps(caller)?;
     let (owners, variant) = layout(caller, maps.as_ref());
+    let _umask = OwnUmask::set();
     if let Some(tree) = locate(&cache, archive, &variant)? {
         return Ok(tree);
     }
@@ -28,6 +31,21 @@ pub fn unpacked(archive: &Path, place: &CachePlace, caller: &Caller, identity: &
         Failure::new(format!("{} was unpacked, and is gone from the cache again", archive.display()))
             .remedy("again, when nobody changes the archive or prunes the cache")
     })
+}
+
+/// What the cache is made of has the modes that it needs, whatever umask the caller has. Dropping it restores that.
+struct OwnUmask(Mode);
+
+impl OwnUmask {
+    fn set() -> Self {
+        Self(umask(Mode::RWXG.union(Mode::RWXO)))
+    }
+}
+
+impl Drop for OwnUmask {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
 }
 
 /// The archive's tree if it is unpacked already. Changes nothing.

@@ -25,24 +25,16 @@ pub struct Caller {
 
 impl Caller {
     /// Asks the kernel.
-    ///
-    /// # Errors
-    /// The binary has been made set-user-ID or set-group-ID: it would do everything as its owner for anybody
-    /// (CVE-2020-5291).
-    pub fn of_this_process() -> Result<Self> {
+    pub fn of_this_process() -> Self {
         let (uid, gid) = (credential::getuid().as_raw(), credential::getgid().as_raw());
-        if credential::geteuid().as_raw() != uid || credential::getegid().as_raw() != gid {
-            return Err(Failure::new("izba is installed set-user-ID or set-group-ID, which it must never be")
-                .remedy("chmod u-s,g-s on the izba binary: ordinary users need no privileges"));
-        }
         let variables = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
-        Ok(Self {
+        Self {
             uid,
             gid,
             privileged: uid == 0 && may_administer(),
             cwd: std::env::current_dir().unwrap_or_default(),
             environment: variables.collect(),
-        })
+        }
     }
 
     /// A variable of the caller's environment.
@@ -80,6 +72,20 @@ impl Caller {
             .map(|dir| dir.join(name))
             .find(|path| path.is_file())
     }
+}
+
+/// Refuses to work with rights that the file gives: it would do everything as its owner for anybody (CVE-2020-5291).
+pub fn refuse_raised_rights() -> Result<()> {
+    let ids_differ = credential::getuid() != credential::geteuid() || credential::getgid() != credential::getegid();
+    let has_rights = || credential::capabilities(None).is_ok_and(|sets| !sets.permitted.is_empty());
+    let given = credential::raised_by_exec() && !credential::getuid().is_root() && has_rights();
+    if ids_differ || given {
+        return Err(Failure::new(
+            "izba is installed set-user-ID, set-group-ID or with file capabilities, which it must never be",
+        )
+        .remedy("chmod u-s,g-s and setcap -r on the izba binary: ordinary users need no privileges"));
+    }
+    Ok(())
 }
 
 fn may_administer() -> bool {

@@ -52,7 +52,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         Vec::new()
     };
     let sandbox = Sandbox {
-        root: ground.lower(&args.root, home(&account))?,
+        root: ground.lower(&args.root, home(&account), (account.ids.uid, account.ids.gid))?,
         no_pivot: args.root.no_pivot,
         system: system_mounts(args, ground),
         mounts,

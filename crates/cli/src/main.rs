@@ -35,6 +35,10 @@ fn main() {
 
 /// The exit status.
 fn izba() -> u8 {
+    if let Err(failure) = caller::refuse_raised_rights() {
+        output::failure(&failure);
+        return failure.status;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

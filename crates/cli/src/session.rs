@@ -94,7 +94,8 @@ impl Session {
     fn pass_on_signals(&mut self, child: &Child) {
         while let Ok(Some(signal)) = signal::read_signal(self.signals.as_fd()) {
             match signal {
-                signal::SIGCHLD => {}
+                // SIGPIPE is of our own writes: what is ignored is held all the same while it is blocked.
+                signal::SIGCHLD | signal::SIGPIPE => {}
                 signal::SIGWINCH if self.relay.is_some() => self.relay.iter().for_each(Relay::resize),
                 signal::SIGTSTP | signal::SIGTTIN | signal::SIGTTOU => self.stop(child, signal),
                 // It may just have ended; then its pidfd says so.

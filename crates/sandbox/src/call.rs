@@ -29,8 +29,12 @@ pub enum At {
 pub enum Resolve {
     /// As the caller's own paths are.
     Freely,
+    /// The same without magic links, which lead out of a root through somebody's descriptors.
+    NoMagicLinks,
     /// Links are followed inside the root, magic links refused.
     InRoot,
+    /// The same without leaving the root's own mount: where something is made, links must not lead into what the user has mounted.
+    InRootMount,
     /// No link at all: for /proc, /sys and /dev, whose place a hostile root must not choose.
     NoLinks,
 }
@@ -39,6 +43,8 @@ impl Resolve {
     pub(crate) fn flags(self) -> ResolveFlags {
         match self {
             Self::Freely => ResolveFlags::empty(),
+            Self::NoMagicLinks => ResolveFlags::NO_MAGICLINKS,
+            Self::InRootMount => Self::InRoot.flags() | ResolveFlags::NO_XDEV,
             Self::InRoot => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             Self::NoLinks => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
         }
@@ -86,6 +92,8 @@ pub enum Call {
     MakeFile { dir: Slot, path: CString, mode: u32, content: Vec<u8> },
     /// openat2(2) without links, and write(2): a setting of the kernel's.
     WriteSetting { at: At, content: Vec<u8> },
+    /// fchownat(2); no group leaves it as it is.
+    Chown { at: At, uid: u32, gid: Option<u32> },
     /// fchdir(2)
     Fchdir { dir: Slot },
     /// pivot_root(".", ".")
@@ -118,6 +126,8 @@ pub enum Call {
     SendToParent { slot: Slot },
     /// prctl(PR_SET_DUMPABLE): may the process be traced and its /proc files be opened by others of its user?
     SetDumpable(bool),
+    /// rt_sigaction(SIGCHLD, SIG_DFL): who ignores it has its children reaped by the kernel, and doesn't learn how they ended.
+    HearOfChildren,
     /// prctl(PR_SET_NAME), and the same name in place of the caller's arguments, which may hold secrets.
     ReplaceArguments(CString),
     /// umask(2), keeping the one before for [`Call::RestoreUmask`].

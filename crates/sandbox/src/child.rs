@@ -3,6 +3,7 @@
 //! Nothing here allocates, locks, formats or panics: another thread of the caller may have held the allocator's lock
 //! when the child was made, and will never let go of it.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use izba_sys::Errno;
@@ -67,7 +68,8 @@ impl Executor<'_> {
 
     /// The child goes on with the next step. This process stands still until the program is executed, and then watches it.
     fn vfork(&mut self, step: usize, started: u64) -> Result<(), Errno> {
-        let Some(mut stack) = self.stack.take() else { return Err(Errno::NOMEM) };
+        // Never dropped here, as dropping frees.
+        let Some(mut stack) = self.stack.take().map(ManuallyDrop::new) else { return Err(Errno::NOMEM) };
         let program = process::vfork(&mut stack, &mut || {
             self.done(step, started);
             self.run_from(step + 1)
@@ -134,6 +136,7 @@ impl Executor<'_> {
             | Call::Unlink { .. }
             | Call::MakeFile { .. }
             | Call::WriteSetting { .. }
+            | Call::Chown { .. }
             | Call::Fchdir { .. } => self.files(call),
             Call::AwaitParent { .. } | Call::SendToParent { .. } | Call::Fork { .. } | Call::Exec => {
                 self.processes(call)
@@ -228,6 +231,10 @@ impl Executor<'_> {
                 write_once(&self.open(at, OFlags::WRONLY, resolve)?, content)
             }
             Call::Fchdir { dir } => mount::fchdir(self.fd(*dir)?),
+            Call::Chown { at, uid, gid } => {
+                let (dir, path) = self.at(at)?;
+                path::chown_at(dir, path, *uid, *gid)
+            }
             _ => Err(Errno::NOSYS),
         }
     }
@@ -275,9 +282,11 @@ impl Executor<'_> {
     fn await_parent(&mut self, receive: &[Slot]) -> Result<(), Errno> {
         let mut waiting = receive.iter();
         loop {
-            let mut buffer = [0; 1];
+            let expected = waiting.len().min(socket::MOST_DESCRIPTORS);
+            let (mut buffer, mut arrived) = ([0; 1], 0);
             let slots = &mut self.slots;
             let mut take = |fd| {
+                arrived += 1;
                 if let Some(place) = waiting.next().and_then(|slot| slots.get_mut(usize::from(slot.0))) {
                     *place = Some(fd);
                 }
@@ -285,6 +294,10 @@ impl Executor<'_> {
             if socket::receive(self.channel.as_fd(), &mut buffer, &mut take)? == 0 {
                 // The parent is gone, or has met an error that it tells itself.
                 process::exit(crate::STATUS_FAILED);
+            }
+            if arrived < expected {
+                // The kernel leaves out what doesn't fit under RLIMIT_NOFILE: unix(7), MSG_CTRUNC.
+                return Err(Errno::MFILE);
             }
             if waiting.len() == 0 {
                 return Ok(());
@@ -356,10 +369,15 @@ impl Executor<'_> {
                 process::umask(self.umask);
                 Ok(())
             }
+            Call::HearOfChildren => {
+                signal::default_action(signal::SIGCHLD);
+                Ok(())
+            }
             Call::ReplaceArguments(name) => izba_sys::title::replace_arguments(name),
             Call::Setsid => terminal::setsid().map(drop),
             Call::NewSessionKeyring => match credential::join_new_session_keyring() {
-                Err(Errno::NOSYS) => Ok(()),
+                // A kernel without keyrings, or a seccomp filter that hides them, from the program as well.
+                Err(Errno::NOSYS | Errno::PERM) => Ok(()),
                 other => other,
             },
             Call::SetRlimit { resource, soft, hard } => {

@@ -52,6 +52,12 @@ pub enum Failed<'a> {
     Id(u32),
     /// mknodat(2) of a device.
     Device,
+    /// SIOCSIFFLAGS on lo.
+    Loopback,
+    /// The offsets of a new time namespace.
+    Clock,
+    /// Opening the working directory.
+    WorkingDirectory,
     /// Any other call, which an old kernel or a seccomp filter may lack.
     Other,
 }
@@ -60,6 +66,12 @@ pub enum Failed<'a> {
 pub fn cause(failed: Failed<'_>, errno: Errno) -> Option<Hint> {
     if errno == Errno::NOSYS {
         return Some(no_call());
+    }
+    if errno == Errno::MFILE {
+        return Some(Hint::new(
+            "izba may not open as many descriptors as it needs (RLIMIT_NOFILE)",
+            "raise the limit: ulimit -n 1024; --ulimit nofile=N gives the program a lower one",
+        ));
     }
     match failed {
         Failed::Namespaces(kinds) => namespaces(kinds, errno),
@@ -83,8 +95,28 @@ pub fn cause(failed: Failed<'_>, errno: Errno) -> Option<Hint> {
                 "bind the host's device: -v /dev/NAME:/dev/NAME",
             )
         }),
+        Failed::Loopback => (errno == Errno::PERM).then(|| {
+            Hint::new(
+                "setting an interface up takes CAP_NET_ADMIN, which you lack",
+                "add --share net, or give izba the capability",
+            )
+        }),
+        Failed::Clock => (errno == Errno::RANGE).then(|| {
+            Hint::new("the clock would be negative, or beyond 146 years: time_namespaces(7)", "choose a smaller offset")
+        }),
+        Failed::WorkingDirectory => working_directory(errno),
         Failed::Other => None,
     }
+}
+
+fn working_directory(errno: Errno) -> Option<Hint> {
+    let cause = match errno {
+        Errno::NOENT => "the root file system has no such directory",
+        Errno::NOTDIR => "it isn't a directory",
+        Errno::LOOP => "it leads through a magic link of /proc, and so perhaps out of the root, or to itself",
+        _ => return None,
+    };
+    Some(Hint::new(cause, "make it in the root, mount something there, or choose another one with -w"))
 }
 
 fn no_call() -> Hint {
@@ -185,9 +217,7 @@ fn join(kind: Kind, errno: Errno) -> Option<Hint> {
             "the caller may not look at that process (ptrace(2), PTRACE_MODE_READ)",
             "run izba as its user, join its user namespace as well (--join user=PID), or run izba as root",
         ),
-        (Errno::NOENT | Errno::SRCH, _) => {
-            ("the process has ended, or there is no such file", "look for it with lsns or izba ns list")
-        }
+        (Errno::NOENT | Errno::SRCH, _) => ("the process has ended, or there is no such file", "look for it with lsns"),
         (Errno::PERM, Kind::User) => (
             "entering a user namespace takes CAP_SYS_ADMIN in it, which its creator's user has from outside",
             "run izba as that user, or as root",

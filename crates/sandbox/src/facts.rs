@@ -1,9 +1,9 @@
 //! What this machine, its kernel and the wanted root offer: everything that a plan depends on beside the intent,
 //! as plain data, so that planning is a pure function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use izba_sys::credential::{self, CapabilitySet};
@@ -47,6 +47,8 @@ pub struct Facts {
     pub effective: Capabilities,
     /// The caller's bounding set.
     pub bounding: Capabilities,
+    /// The numbers of the kernel's capabilities that this version doesn't know.
+    pub unknown_capabilities: Vec<u8>,
     /// Is the caller in the initial user namespace, where devices can be made?
     pub initial_user_namespace: bool,
     /// Would the kernel mount a new procfs in a new user namespace?
@@ -81,6 +83,12 @@ pub struct Guarded {
 pub struct RootFacts {
     /// For each place where something is to be mounted, how many components of its path exist already.
     pub existing: BTreeMap<PathBuf, usize>,
+    /// Those whose last component is a link that leads to nothing.
+    pub dangling: BTreeSet<PathBuf>,
+    /// Those in whose nearest existing directory the caller may make nothing, and whether no link leads there.
+    pub closed: BTreeMap<PathBuf, bool>,
+    /// What is mounted below the root directory, where an overlay would hide it.
+    pub submounts: Vec<String>,
     /// May the caller make what is missing?
     pub writable: bool,
 }
@@ -93,7 +101,7 @@ impl Facts {
     pub fn gather(sandbox: &Sandbox) -> io::Result<Self> {
         let initial = stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE);
         // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
-        let judged = !initial || sandbox.namespaces.is_new(Kind::User);
+        let judged = !initial || !sandbox.namespaces.is_shared(Kind::User);
         let mounts =
             if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
         let private = sandbox.system == SystemMounts::Private;
@@ -102,12 +110,13 @@ impl Facts {
             gid: credential::getegid().as_raw(),
             effective: effective_capabilities(),
             bounding: bounding_set(),
+            unknown_capabilities: unknown_capabilities(),
             initial_user_namespace: initial,
             proc_fully_visible: !judged || visibility::fully_visible(&mounts, "proc", false),
             sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
-            denies_setgroups: denies_setgroups(Path::new("/proc/self/ns/user")),
+            denies_setgroups: !initial && denies_setgroups(Path::new("/proc/self/ns/user")),
             joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(denies_setgroups),
             root: root_facts(sandbox)?,
         })
@@ -129,6 +138,12 @@ fn bits(set: CapabilitySet) -> u64 {
 
 fn bounding_set() -> Capabilities {
     Capability::all().filter(|capability| credential::in_bounding_set(capability.number()) == Ok(true)).collect()
+}
+
+/// A newer kernel has capabilities that this version has no name for.
+fn unknown_capabilities() -> Vec<u8> {
+    let first = u8::try_from(Capability::all().count()).unwrap_or(u8::MAX);
+    (first..64).take_while(|&number| credential::in_bounding_set(number).is_ok()).collect()
 }
 
 /// /proc/PID/setgroups stands beside /proc/PID/ns/user; of a namespace that a file elsewhere stands for it isn't known.
@@ -157,8 +172,19 @@ fn root_facts(sandbox: &Sandbox) -> io::Result<RootFacts> {
         return Ok(RootFacts::default());
     };
     let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let existing = targets(sandbox).into_iter().map(|target| (target.clone(), existing_components(&root, &target)));
-    Ok(RootFacts { existing: existing.collect(), writable: *writes == Writes::InPlace && writable(&root) })
+    let targets = targets(sandbox);
+    let dangling = targets.iter().filter(|target| is_dangling(&root, target)).cloned().collect();
+    let existing: BTreeMap<_, _> =
+        targets.into_iter().map(|target| (target.clone(), existing_components(&root, &target))).collect();
+    let closed =
+        existing.iter().filter_map(|(target, count)| Some((target.clone(), is_closed(&root, target, *count)?)));
+    Ok(RootFacts {
+        closed: closed.collect(),
+        dangling,
+        submounts: if *writes == Writes::InPlace { Vec::new() } else { submounts(&root) },
+        writable: *writes == Writes::InPlace && writable(&root),
+        existing,
+    })
 }
 
 /// Every place where something is mounted or a file provided.
@@ -171,6 +197,43 @@ fn targets(sandbox: &Sandbox) -> Vec<PathBuf> {
     let mounts = sandbox.mounts.iter().map(|mount| mount.target.clone());
     let files = sandbox.files.iter().map(|file| file.path.clone());
     system.chain(mounts).chain(files).collect()
+}
+
+/// Is there a link that leads to nothing?
+fn is_dangling(root: &OwnedFd, target: &Path) -> bool {
+    let there = |flags| {
+        openat2(root, in_root(target), flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags())
+            .is_ok()
+    };
+    !there(OFlags::empty()) && there(OFlags::NOFOLLOW)
+}
+
+/// Is it missing, and may the caller make nothing in the nearest directory that exists? If so, has that no link in its path?
+/// What is right below the root isn't judged: an overlay gives the root a directory of its own.
+fn is_closed(root: &OwnedFd, target: &Path, existing: usize) -> Option<bool> {
+    if existing == 0 || existing + 1 >= target.iter().count() {
+        return None;
+    }
+    let nearest: PathBuf = target.iter().skip(1).take(existing).collect();
+    let open = |resolve: Resolve| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat2(root, &nearest, flags, Mode::empty(), resolve.flags())
+    };
+    let dir = open(Resolve::InRoot).ok()?;
+    (!writable(&dir)).then(|| open(Resolve::NoLinks).is_ok())
+}
+
+/// The mount points below the root directory.
+fn submounts(root: &OwnedFd) -> Vec<String> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", root.as_raw_fd())).unwrap_or_default();
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| Path::new(point).starts_with(&path) && Path::new(point) != path).map(str::to_owned).collect()
+}
+
+/// A path relative to the root.
+fn in_root(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 /// How many leading components of an absolute path exist in the root.

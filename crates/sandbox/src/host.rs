@@ -38,16 +38,21 @@ const EMPTY: [(&str, u32); 16] = [
     ("/var/tmp", 0o1777),
 ];
 
-/// What the root of `izba run host` is made of on this machine. `home` is the program's home directory, made empty.
-pub fn entries(home: Option<&Path>) -> Vec<Entry> {
-    assemble(&read(), home)
+/// What the root of `izba run host` is made of on this machine. `home` is the program's home directory, made empty, and belongs to
+/// `owner`, a user and a group as seen inside.
+pub fn entries(home: Option<&Path>, owner: (u32, u32)) -> Vec<Entry> {
+    assemble(&read(), home, owner)
 }
 
 /// The same from a listing: the host's paths and what is there. Pure.
-pub fn assemble(listing: &[(PathBuf, Node)], home: Option<&Path>) -> Vec<Entry> {
+pub fn assemble(listing: &[(PathBuf, Node)], home: Option<&Path>, owner: (u32, u32)) -> Vec<Entry> {
     let mut entries: Vec<Entry> = EMPTY.iter().map(|&(path, mode)| directory(Path::new(path), mode)).collect();
     if let Some(home) = home.filter(|home| is_new(home)) {
-        entries.push(directory(home, 0o700));
+        entries.push(Entry::Directory {
+            path: home.to_owned(),
+            mode: 0o700,
+            owner: (owner != (0, 0)).then_some(owner),
+        });
     }
     entries.push(Entry::Symlink { target: "../run".into(), path: "/var/run".into() });
     for (path, node) in listing {
@@ -65,7 +70,7 @@ fn is_new(home: &Path) -> bool {
 }
 
 fn directory(path: &Path, mode: u32) -> Entry {
-    Entry::Directory { path: path.to_owned(), mode }
+    Entry::Directory { path: path.to_owned(), mode, owner: None }
 }
 
 fn bind(path: &Path, directory: bool) -> Entry {
@@ -111,7 +116,7 @@ mod tests {
     #[test]
     fn a_merged_usr_is_one_bind_and_links() {
         let host = listing(vec![("/usr", tree(vec![])), ("/bin", Node::Symlink("usr/bin".into()))]);
-        let entries = assemble(&host, None);
+        let entries = assemble(&host, None, (0, 0));
         assert_eq!(binds(&entries), ["/usr"]);
         assert!(entries.contains(&Entry::Symlink { target: "usr/bin".into(), path: "/bin".into() }));
     }
@@ -120,7 +125,7 @@ mod tests {
     fn what_is_withheld_splits_its_parents() {
         let local = tree(vec![("bin", tree(vec![])), ("etc", Node::Withheld)]);
         let host = listing(vec![("/usr", tree(vec![("bin", tree(vec![])), ("local", local)]))]);
-        let entries = assemble(&host, None);
+        let entries = assemble(&host, None, (0, 0));
         assert_eq!(binds(&entries), ["/usr/bin", "/usr/local/bin"]);
         assert!(entries.contains(&directory(Path::new("/usr/local"), 0o755)));
     }
@@ -137,14 +142,14 @@ mod tests {
             ("relative", false),
             ("/proc", false),
         ] {
-            let has = assemble(&[], Some(Path::new(home))).contains(&directory(Path::new(home), 0o700));
+            let has = assemble(&[], Some(Path::new(home)), (0, 0)).contains(&directory(Path::new(home), 0o700));
             assert_eq!(has, made || home == "/root", "{home}");
         }
     }
 
     #[test]
     fn this_host_gives_programs_and_no_secrets() {
-        let entries = entries(None);
+        let entries = entries(None, (0, 0));
         let paths = binds(&entries);
         assert!(paths.iter().any(|path| path.starts_with("/usr")));
         for path in &paths {

@@ -1,5 +1,6 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
@@ -130,7 +131,7 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
     let everything = SignalSet::full();
     let slots = empty_slots(plan);
     let explain = observe.is_some();
-    let stack = Stack::new();
+    let stack = Stack::new().map_err(setup("mmap"))?;
     // No handler of the caller's may run in the child.
     let before = signal::set_mask(&everything);
     let started = if explain { process::monotonic_nanoseconds() } else { 0 };
@@ -238,14 +239,18 @@ impl Parent<'_, '_> {
     }
 
     fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
+        // They are found as izba has found them before, where PATH doesn't name their directory.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = [path.as_os_str(), OsStr::new("/usr/bin:/usr/sbin:/bin")].join(OsStr::new(":"));
         let mut command = Command::new(helper);
+        command.env("PATH", path);
         command
             .arg(self.child.pid.to_string())
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let output = command.output().map_err(|error| Problem::Helper(format!("can't run {helper}: {error}")))?;
+        let output = command.output().map_err(Problem::HelperStart)?;
         if output.status.success() {
             return Ok(());
         }

@@ -15,6 +15,7 @@ mod view;
 
 pub use view::Actor;
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -23,8 +24,8 @@ use izba_sys::namespace::CloneFlags;
 
 use crate::call::{Call, Slot};
 use crate::facts::Facts;
-use crate::namespace::Kind;
-use crate::rootfs::{Root, SystemMounts};
+use crate::namespace::{Kind, Namespace};
+use crate::rootfs::{Root, SystemMounts, Writes};
 use crate::sandbox::{Init, Sandbox};
 
 /// An ordered list of steps, for the parent and for the child.
@@ -91,6 +92,7 @@ impl Plan {
     /// What is wanted can't be had together, or not on this machine.
     pub fn new(sandbox: &Sandbox, facts: &Facts) -> Result<Self, PlanError> {
         check(sandbox)?;
+        check_overlay(sandbox, facts)?;
         let mut planner = Planner::new(sandbox, facts);
         planner.receive_from_parent();
         planner.enter_namespaces();
@@ -99,13 +101,22 @@ impl Plan {
             planner.open_sources()?;
             planner.open_root();
             planner.mount_system()?;
-            planner.mount_wanted();
+            // Before anything of the user's is mounted, so that no link leads there.
             planner.provide_files();
+            planner.mount_wanted();
+            planner.protect_root();
         }
         planner.set_up_namespaces();
         planner.change_root();
-        planner.become_program();
+        planner.become_program()?;
         Ok(planner.finish())
+    }
+}
+
+impl Plan {
+    /// Is this where the working directory is opened?
+    pub(crate) fn is_working_directory(&self, slot: Slot) -> bool {
+        self.slots.get(usize::from(slot.0)).is_some_and(|name| name == program::WORKING_DIRECTORY)
     }
 }
 
@@ -140,6 +151,23 @@ fn check(sandbox: &Sandbox) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// In a user namespace mounts can't be separated from what is mounted below them: mount_namespaces(7), "locked".
+fn check_overlay(sandbox: &Sandbox, facts: &Facts) -> Result<(), PlanError> {
+    let Root::Directory { writes, .. } = &sandbox.root else { return Ok(()) };
+    let overlay = matches!(writes, Writes::DiscardedFromMemory { .. } | Writes::DiscardedFromDisk { .. });
+    let confined = !facts.initial_user_namespace || !facts.may("SYS_ADMIN");
+    if overlay && confined && !facts.root.submounts.is_empty() {
+        let mounted = facts.root.submounts.join(", ");
+        return Err(PlanError::new(
+            format!(
+                "an overlay can't be laid over a directory with other mounts below it in a user namespace: {mounted}"
+            ),
+            "unmount them, leave out --ephemeral, or run izba as root",
+        ));
+    }
+    Ok(())
+}
+
 /// What is gathered while planning.
 struct Planner<'a> {
     sandbox: &'a Sandbox,
@@ -158,6 +186,12 @@ struct Planner<'a> {
     root: Option<Slot>,
     /// A tmpfs that goes with the old root.
     staging: Slot,
+    /// Provided files that a layer of an overlay has.
+    layered: BTreeSet<PathBuf>,
+    /// Is the root made read-only when everything has been mounted in it?
+    protected: bool,
+    /// Has something of the user's been mounted in the root?
+    mounted: bool,
     proc: Option<Slot>,
     dev: Option<Slot>,
     devpts: Option<Slot>,
@@ -178,6 +212,9 @@ impl<'a> Planner<'a> {
             child_user: None,
             root: None,
             staging: Slot(0),
+            layered: BTreeSet::new(),
+            protected: false,
+            mounted: false,
             proc: None,
             dev: None,
             devpts: None,
@@ -203,7 +240,11 @@ impl<'a> Planner<'a> {
     /// Has the child the rights over its namespace of this kind that a fresh mount of it needs? In a new user namespace
     /// only over what is new or joined with it.
     fn owns(&self, kind: Kind) -> bool {
-        !self.is_new(Kind::User) || self.is_new(kind)
+        match self.sandbox.namespaces.user {
+            Namespace::Share => true,
+            Namespace::New(_) => self.is_new(kind),
+            Namespace::Join(_) => !self.sandbox.namespaces.is_shared(kind),
+        }
     }
 
     /// Does the caller hold rights over mounts that the child, in a new user namespace, won't have?

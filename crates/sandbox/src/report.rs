@@ -94,6 +94,10 @@ impl StepError {
         match problem {
             Problem::Errno(errno) => Self::new(plan, step, call, errno),
             Problem::Helper(said) => Self { reason: said, ..Self::new(plan, step, call, Errno::PERM) },
+            Problem::HelperStart(error) => {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                Self { hint: diagnose::cause(Failed::Other, errno), ..Self::new(plan, step, call, errno) }
+            }
         }
     }
 
@@ -128,6 +132,8 @@ pub(crate) enum Problem {
     Errno(Errno),
     /// What the helper said.
     Helper(String),
+    /// The helper couldn't be run.
+    HelperStart(std::io::Error),
 }
 
 impl From<Errno> for Problem {
@@ -152,15 +158,18 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => {
             Failed::OomScore
         }
+        Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"timens_offsets") => Failed::Clock,
         Call::SetRlimit { .. } => Failed::Rlimit,
         Call::SetGroups(_) => Failed::Groups,
         Call::SetGid(id) | Call::SetUid(id) => Failed::Id(*id),
         Call::Mknod { .. } => Failed::Device,
         Call::WriteMap { .. } => Failed::IdMap(MapWriter::Direct),
         Call::RunMapHelper { .. } => Failed::IdMap(MapWriter::Helpers),
+        Call::Open { to, .. } if plan.is_working_directory(*to) => Failed::WorkingDirectory,
         Call::Open { at: At::In(_, path), .. } | Call::Mkdir { path, .. } | Call::MakeFile { path, .. } => {
             Failed::RootPath(host_path(path))
         }
+        Call::LoopbackUp => Failed::Loopback,
         Call::RefuseFilesystem { .. } => return Some(leads_into_proc()),
         _ => Failed::Other,
     };

@@ -71,6 +71,8 @@ pub enum Entry {
         path: PathBuf,
         /// Permission bits.
         mode: u32,
+        /// User and group, as seen inside; else who sets the sandbox up.
+        owner: Option<(u32, u32)>,
     },
 }
 

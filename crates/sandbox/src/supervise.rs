@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use izba_sys::Errno;
 use izba_sys::process::{self, PollFd, PollFlags, WaitOptions, WaitStatus};
 use izba_sys::signal::{self, SignalSet};
 
@@ -42,9 +43,13 @@ fn caller_has_died(signals: &OwnedFd, caller: BorrowedFd<'_>) -> bool {
 
 /// Reaps whatever has ended; when the program has, ends with its status.
 fn reap(program: i32) {
-    while let Ok(Some((pid, status))) = process::wait(WaitOptions::NOHANG) {
-        if pid.as_raw_nonzero().get() == program {
-            process::exit(shell_status(status));
+    loop {
+        match process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == program => process::exit(shell_status(status)),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return,
+            // Somebody else has reaped the program.
+            Err(_) => process::exit(crate::STATUS_FAILED),
         }
     }
 }

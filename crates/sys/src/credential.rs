@@ -36,6 +36,13 @@ pub fn join_new_session_keyring() -> Result<(), Errno> {
     crate::check(result).map(drop)
 }
 
+/// Has execve(2) given this process more rights than its caller had? AT_SECURE of getauxval(3): a set-user-ID or set-group-ID bit,
+/// file capabilities, or a security module's doing.
+pub fn raised_by_exec() -> bool {
+    // SAFETY: takes an integer and reads the auxiliary vector, which lives as long as the process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// setgroups(2) for the calling thread, which is the only one of a forked child.
 ///
 /// # Errors

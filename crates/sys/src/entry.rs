@@ -9,6 +9,11 @@ use rustix::fs::{Mode, OFlags, open};
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
+        #[cfg(not(target_env = "gnu"))]
+        compile_error!(
+            "without Rust's runtime std::env::args is empty, but for glibc, which fills it from .init_array"
+        );
+
         /// Called by the C runtime.
         // SAFETY: the one symbol of this name in a binary without Rust's runtime, with the type that the C runtime expects.
         #[unsafe(no_mangle)]
@@ -21,6 +26,10 @@ macro_rules! entry {
 /// Runs a program's main function between what has to come before and after it.
 pub fn start(main: fn() -> u8) -> ! {
     open_standard_descriptors();
+    // As Rust's runtime does it: a reader that is gone is an error of write(2).
+    crate::signal::ignore(crate::signal::SIGPIPE);
+    // A caller that ignores SIGCHLD would have the kernel reap our children, and nobody learn how they ended: wait(2).
+    crate::signal::default_action(crate::signal::SIGCHLD);
     let status = main();
     // What is buffered is written; there is nobody left to tell where it can't be.
     let _unwritten = std::io::Write::flush(&mut std::io::stdout());

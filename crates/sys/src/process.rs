@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -27,6 +28,17 @@ struct CloneArgs {
     tls: u64,
 }
 
+/// clone3(2): every handled signal gets its default action. Linux 5.5.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
+/// Is this memory a copy that [`clone3`] has made?
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Is the calling process a child of [`clone3`]'s, with memory that no other thread has?
+pub(crate) fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// A child that [`clone3`] made.
 #[derive(Debug)]
 pub struct Cloned {
@@ -48,17 +60,18 @@ pub struct Cloned {
 pub fn clone3(namespaces: CloneFlags) -> Result<Option<Cloned>, Errno> {
     let mut pidfd: RawFd = -1;
     let args = CloneArgs {
-        flags: namespaces.bits() | u64::from(libc::CLONE_PIDFD.unsigned_abs()),
-        pidfd: (&raw mut pidfd).addr() as u64,
+        // No handler of the caller's is to run in the child, on whatever stack.
+        flags: namespaces.bits() | u64::from(libc::CLONE_PIDFD.unsigned_abs()) | CLONE_CLEAR_SIGHAND,
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         ..CloneArgs::default()
     };
-    (&raw mut pidfd).expose_provenance();
     // SAFETY: `args` is a whole clone_args whose pidfd field points to an int that outlives the call. Without
     // CLONE_VM and with a zero stack the child runs on its own copy of this stack, as after fork(2).
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     let pid = i32::try_from(crate::check(result)?).unwrap_or(0);
     if pid == 0 {
+        FORKED.store(true, Ordering::Relaxed);
         return Ok(None);
     }
     // SAFETY: the kernel has stored a new descriptor there, and nobody else has it.
@@ -68,18 +81,42 @@ pub fn clone3(namespaces: CloneFlags) -> Result<Option<Cloned>, Errno> {
 
 /// Room for the stack of a child that shares its parent's memory: [`vfork`].
 #[derive(Debug)]
-pub struct Stack(Vec<u128>);
+pub struct Stack {
+    start: *mut libc::c_void,
+}
+
+/// What the child calls is shallow, and only pages that it touches take memory.
+const STACK_SIZE: usize = 256 << 10;
+
+/// The lowest page can't be touched: a stack that grows into it ends the process instead of changing other memory.
+const GUARD_SIZE: usize = 4 << 10;
 
 impl Stack {
-    /// 64 KiB: what the child calls is shallow, and only pages that it touches take memory.
-    pub fn new() -> Self {
-        Self(Vec::with_capacity(4096))
+    /// # Errors
+    /// ENOMEM.
+    pub fn new() -> Result<Self, Errno> {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
+        // SAFETY: asks for new memory at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(ptr::null_mut(), STACK_SIZE, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(crate::last_errno());
+        }
+        let stack = Self { start };
+        // SAFETY: the page is the first of the memory that was just made, which nobody uses yet.
+        crate::check_int(unsafe { libc::mprotect(start, GUARD_SIZE, libc::PROT_NONE) })?;
+        Ok(stack)
+    }
+
+    fn top(&mut self) -> *mut libc::c_void {
+        self.start.wrapping_byte_add(STACK_SIZE)
     }
 }
 
-impl Default for Stack {
-    fn default() -> Self {
-        Self::new()
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the memory is ours alone, and no child runs on it: vfork has borrowed it until the child was gone.
+        unsafe { libc::munmap(self.start, STACK_SIZE) };
     }
 }
 
@@ -100,11 +137,10 @@ pub fn vfork(stack: &mut Stack, child: &mut dyn FnMut()) -> Result<i32, Errno> {
     }
     let mut child = child;
     let argument = (&raw mut child).cast();
-    let room = stack.0.spare_capacity_mut().as_mut_ptr_range();
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is 16-byte aligned, large enough, and used by nobody else; the parent stands still until the child has
+    // SAFETY: the stack is page-aligned, guarded, and used by nobody else; the parent stands still until the child has
     // left it, so that borrowing `child` over there is exclusive; and the child never returns from `enter`, but exits.
-    let pid = unsafe { libc::clone(enter, room.end.cast(), flags, argument) };
+    let pid = unsafe { libc::clone(enter, stack.top(), flags, argument) };
     crate::check_int(pid)
 }
 

@@ -49,6 +49,12 @@ pub fn default_action(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
+/// Ignores a signal.
+pub fn ignore(signal: i32) {
+    // SAFETY: SIG_IGN installs no handler, so no code of ours can be called by it.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// A descriptor that tells of every signal in `set`, which has to be blocked: signalfd(2). Close-on-exec, non-blocking.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 /// Standard input.
-// SAFETY: descriptors 0 to 2 are open for the life of the process: Rust's runtime opens what is missing at start.
+// SAFETY: descriptors 0 to 2 are open for the life of the process: Rust's runtime, or crate::entry, opens what is missing at start.
 pub const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
 /// Standard output.
 // SAFETY: as above.

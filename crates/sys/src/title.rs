@@ -34,11 +34,15 @@ extern "C" fn remember(count: c_int, arguments: *const *mut c_char, _environment
 }
 
 /// Gives the calling process this name in /proc/PID/comm, and in place of its arguments in /proc/PID/cmdline, which every
-/// process that sees it may read. For a process of its own (a forked child), whose memory nobody else reads. Allocates nothing.
+/// process that sees it may read. Only for a forked child: in the process that was started with them, other threads may read them.
+/// Allocates nothing.
 ///
 /// # Errors
-/// None in practice: prctl(2) takes any name.
+/// EINVAL in the process that was started with the arguments.
 pub fn replace_arguments(name: &CStr) -> Result<(), Errno> {
+    if !crate::process::is_forked() {
+        return Err(Errno::INVAL);
+    }
     let (start, length) = (ARGUMENTS.load(Ordering::Relaxed), LENGTH.load(Ordering::Relaxed));
     if !start.is_null() {
         let bytes = name.to_bytes();

@@ -25,7 +25,7 @@ pub fn run(verb: &CacheVerb) -> Result<u8> {
 }
 
 fn list(args: &ListArgs) -> Result<u8> {
-    let caller = Caller::of_this_process()?;
+    let caller = Caller::of_this_process();
     let cache = existing(&args.place, &caller)?;
     let mut entries = cache.map_or_else(|| Ok(Vec::new()), |(cache, _)| entries(&cache))?;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.unpacked_at));
@@ -107,7 +107,7 @@ fn prune(args: &PruneArgs) -> Result<u8> {
             Failure::new("nothing is named to be removed").remedy("izba cache list, then digests of it, or --all")
         );
     }
-    let caller = Caller::of_this_process()?;
+    let caller = Caller::of_this_process();
     let prefixes = prefixes(&args.digests)?;
     let Some((cache, dir)) = existing(&args.place, &caller)? else {
         return output::print(|out| writeln!(out, "no archive is unpacked")).map(|()| 0);

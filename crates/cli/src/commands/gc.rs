@@ -7,7 +7,7 @@ use crate::{cache_place, output, sweep};
 
 /// Sweeps, and says what was there.
 pub fn run(args: &GcArgs) -> Result<u8> {
-    let caller = Caller::of_this_process()?;
+    let caller = Caller::of_this_process();
     let Some(dir) = cache_place::existing(&args.place, &caller) else {
         return output::print(|out| writeln!(out, "nothing was left")).map(|()| 0);
     };

@@ -27,7 +27,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if has_company(args) {
         own_binary::seal()?;
     }
-    let caller = Caller::of_this_process()?;
+    let caller = Caller::of_this_process();
     let identity = identity::choose(args, &caller)?;
     let place = Place::prepare(args, &caller, &identity)?;
     let result = run_in(args, &caller, &identity, &place);
@@ -66,7 +66,7 @@ fn start_and_attend(plan: &Plan, mask: SignalSet, args: &RunArgs, caller: &Calle
 fn has_company(args: &RunArgs) -> bool {
     let wanted = &args.namespaces;
     let joins = wanted.join.iter().any(|join| join.kind == Kind::Pid);
-    !args.show.dry_run && (joins || wanted.share.contains(&Kind::Pid))
+    !args.show.dry_run && (joins || args.root.repair || wanted.share.contains(&Kind::Pid))
 }
 
 fn check_descriptors(descriptors: &[i32]) -> Result<()> {

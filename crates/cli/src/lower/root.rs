@@ -98,11 +98,11 @@ impl Ground {
         Accounts::read(root.as_fd()).map_err(|error| Failure::from_error(&error))
     }
 
-    /// With what becomes of writes. `home` is made in an assembled root.
-    pub fn lower(&self, args: &RootArgs, home: Option<&Path>) -> Result<Root> {
+    /// With what becomes of writes. `home` is made in an assembled root, and belongs to `owner`.
+    pub fn lower(&self, args: &RootArgs, home: Option<&Path>, owner: (u32, u32)) -> Result<Root> {
         match self {
             Self::Caller => Ok(Root::Caller),
-            Self::Host => assembled(args, home),
+            Self::Host => assembled(args, home, owner),
             Self::Directory { path, scratch } => {
                 let writes = writes(args, scratch.as_deref(), Writes::InPlace);
                 Ok(Root::Directory { path: path.clone(), writes })
@@ -127,7 +127,7 @@ fn writes(args: &RootArgs, scratch: Option<&Path>, otherwise: Writes) -> Writes 
 }
 
 /// The root of `host` is in memory, and gone at the end, in any case.
-fn assembled(args: &RootArgs, home: Option<&Path>) -> Result<Root> {
+fn assembled(args: &RootArgs, home: Option<&Path>, owner: (u32, u32)) -> Result<Root> {
     let size = match args.ephemeral {
         Some(Ephemeral::Disk) => {
             return Err(Failure::new(
@@ -144,7 +144,7 @@ fn assembled(args: &RootArgs, home: Option<&Path>) -> Result<Root> {
             "{option} is for a directory or an archive: host is a private root of its own"
         )));
     }
-    Ok(Root::Assembled { entries: host::entries(home), size: memory::bytes(size) })
+    Ok(Root::Assembled { entries: host::entries(home, owner), size: memory::bytes(size) })
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
     use crate::parse::size::Size;
 
     fn root(ground: &Ground, args: &RootArgs) -> Writes {
-        match ground.lower(args, None).unwrap() {
+        match ground.lower(args, None, (0, 0)).unwrap() {
             Root::Directory { writes, .. } => writes,
             other => panic!("{other:?}"),
         }
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn options_that_mean_nothing_for_host_are_refused() {
         let args = RootArgs { ephemeral: Some(Ephemeral::Disk), ..RootArgs::default() };
-        assert!(Ground::Host.lower(&args, None).is_err());
+        assert!(Ground::Host.lower(&args, None, (0, 0)).is_err());
         let args = RootArgs { repair: true, ..RootArgs::default() };
-        assert!(Ground::Host.lower(&args, None).unwrap_err().problem.contains("--repair"));
+        assert!(Ground::Host.lower(&args, None, (0, 0)).unwrap_err().problem.contains("--repair"));
     }
 }

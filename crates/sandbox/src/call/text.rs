@@ -126,6 +126,11 @@ impl Text<'_> {
                 let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
                 format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
             }
+            Call::Chown { at, uid, gid } => {
+                let flags = if matches!(at, At::Slot(_)) { "AT_EMPTY_PATH" } else { "AT_SYMLINK_NOFOLLOW" };
+                let gid = gid.map_or("-1".to_owned(), |gid| gid.to_string());
+                format!("fchownat({}, {uid}, {gid}, {flags})", self.at(at))
+            }
             Call::Fchdir { dir } => format!("fchdir({})", self.slot(*dir)),
             Call::Chroot => "chroot(\".\")".to_owned(),
             Call::WriteMap { file, content } => {
@@ -151,6 +156,7 @@ impl Text<'_> {
             Call::AwaitParent { receive } => format!("recvmsg(CHANNEL) # {} descriptors", receive.len()),
             Call::ReleaseChild { send } => format!("sendmsg(CHANNEL) # {} descriptors", send.len()),
             Call::SendToParent { slot } => format!("sendmsg(CHANNEL, {})", self.slot(*slot)),
+            Call::HearOfChildren => "rt_sigaction(SIGCHLD, {sa_handler=SIG_DFL})".to_owned(),
             Call::ReplaceArguments(name) => format!("prctl(PR_SET_NAME, {})", quoted(name)),
             Call::ClearUmask => "umask(000)".to_owned(),
             Call::RestoreUmask => "umask(CALLER)".to_owned(),
@@ -224,7 +230,11 @@ impl Text<'_> {
 
 fn clone_flag_names(namespaces: CloneFlags) -> String {
     joined(
-        ["PIDFD"].into_iter().chain(namespaces.iter_names().map(|(name, _)| name)).map(|name| format!("CLONE_{name}")),
+        ["PIDFD"]
+            .into_iter()
+            .chain(namespaces.iter_names().map(|(name, _)| name))
+            .chain(["CLEAR_SIGHAND"])
+            .map(|name| format!("CLONE_{name}")),
     )
 }
 
@@ -267,6 +277,8 @@ fn write_of(content: &[u8]) -> String {
 fn resolve_names(resolve: Resolve) -> &'static str {
     match resolve {
         Resolve::Freely => "0",
+        Resolve::NoMagicLinks => "RESOLVE_NO_MAGICLINKS",
+        Resolve::InRootMount => "RESOLVE_NO_XDEV|RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT",
         Resolve::InRoot => "RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT",
         Resolve::NoLinks => "RESOLVE_NO_MAGICLINKS|RESOLVE_NO_SYMLINKS|RESOLVE_IN_ROOT",
     }

@@ -24,7 +24,8 @@ impl Planner<'_> {
     /// Signals of the caller's terminal come through the caller, once, and not to us as well.
     fn leave_session(&mut self) {
         self.step("leave the caller's session", "setsid".to_owned(), vec![Call::Setsid]);
-        let name = if self.is_new(Kind::Pid) { c"izba-init" } else { c"izba-watch" };
+        let name = if self.is_new(Kind::Pid) && !self.forks_early() { c"izba-init" } else { c"izba-watch" };
+        self.step("hear of children that end", None, vec![Call::HearOfChildren]);
         self.step("show no arguments of the caller's", None, vec![Call::ReplaceArguments(name.to_owned())]);
     }
 
@@ -53,6 +54,10 @@ impl Planner<'_> {
             && self.facts.may("SETGID")
         {
             self.step("leave the caller's groups, as it can't be done inside", None, vec![Call::SetGroups(Vec::new())]);
+        }
+        if !kinds.is_empty() {
+            // Who is inside may hold rights over us as soon as we are in: CVE-2016-9962.
+            self.step("hide from who is inside", None, vec![Call::SetDumpable(false)]);
         }
         let opened: Vec<_> = kinds.iter().filter_map(|&kind| self.open_namespace(kind)).collect();
         for (kind, namespace, path) in opened {
@@ -87,9 +92,14 @@ impl Planner<'_> {
 
     /// Root outside is nobody in a new user namespace until it takes an id there; what it makes needs a mapped owner.
     fn ids_for_set_up(&mut self) {
-        let Namespace::New(maps) = &self.sandbox.namespaces.user else { return };
-        if !maps_outer(&maps.uids, self.facts.uid) || !maps_outer(&maps.gids, self.facts.gid) {
-            self.step("become root of the new user namespace", None, vec![Call::SetGid(0), Call::SetUid(0)]);
+        let unmapped = match &self.sandbox.namespaces.user {
+            Namespace::Share => false,
+            Namespace::New(maps) => !maps_outer(&maps.uids, self.facts.uid) || !maps_outer(&maps.gids, self.facts.gid),
+            // Its maps aren't known; whom the kernel let in is root there.
+            Namespace::Join(_) => self.facts.uid == 0,
+        };
+        if unmapped {
+            self.step("become root of the user namespace", None, vec![Call::SetGid(0), Call::SetUid(0)]);
         }
     }
 
@@ -99,6 +109,10 @@ impl Planner<'_> {
             let title = "make a process in the namespaces; this one stays outside to watch it";
             self.step(title, None, vec![Call::Fork { namespaces: self.flags_of_early_fork() }]);
             self.die_with_supervisor();
+            if self.forks_late() && self.is_new(Kind::Pid) {
+                let name = c"izba-init".to_owned();
+                self.step("show what it is", None, vec![Call::ReplaceArguments(name)]);
+            }
         }
     }
 

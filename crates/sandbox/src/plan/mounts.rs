@@ -1,8 +1,7 @@
 //! What the user wants mounted, and the files that are laid over the root. Each mount is made detached before the root
 //! is opened, and attached by descriptor afterwards.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
 
 use izba_sys::path::{OFlags, PROC_MAGIC};
@@ -10,7 +9,7 @@ use izba_sys::path::{OFlags, PROC_MAGIC};
 use super::root::{FsOption, set_attributes, shown_option};
 use super::{PlanError, Planner, c_path, in_root};
 use crate::call::{At, Call, Resolve, Slot};
-use crate::rootfs::{Entry, Mount, MountSource, Root, Writes};
+use crate::rootfs::{Entry, Mount, MountSource, Root, SystemMounts, Writes};
 use crate::text::quoted;
 
 /// Detached mounts that wait for their places.
@@ -104,6 +103,7 @@ impl Planner<'_> {
                 calls.push(set_attributes(slot, mount.attributes));
             }
             calls.push(Call::MoveMount { mount: slot, target: At::Slot(place) });
+            self.mounted = true;
             self.step(format!("mount {}", mount.target.display()), shell(mount), calls);
         }
     }
@@ -111,10 +111,19 @@ impl Planner<'_> {
     /// Lays small files over the root. Where its writes are thrown away they are simply written.
     pub(super) fn provide_files(&mut self) {
         let Some(root) = self.root else { return };
-        let private = self.root_is_private();
         for (index, file) in self.sandbox.files.iter().enumerate() {
+            let dangling = self.facts.root.dangling.contains(&file.path);
+            let missing = self.existing(&file.path) + 1 < file.path.iter().count();
+            if self.layered.contains(&file.path) {
+                continue;
+            }
+            if (dangling && !self.root_is_private()) || (missing && self.facts.root.closed.contains_key(&file.path)) {
+                self.notes.push(format!("{} can't be provided in this root", file.path.display()));
+                continue;
+            }
             let mut calls;
-            if private {
+            // Nothing is mounted over what needn't be there: programs may replace the file.
+            if dangling || matches!(self.sandbox.root, Root::Assembled { .. }) {
                 calls = self.parents_in_root(&file.path);
                 let dir = self.slot(format!("directory of {}", file.path.display()));
                 let parent = in_root(file.path.parent().unwrap_or(Path::new("/")));
@@ -151,6 +160,7 @@ impl Planner<'_> {
             Root::Assembled { .. } => true,
             Root::Directory { writes, .. } => {
                 matches!(writes, Writes::DiscardedFromMemory { .. } | Writes::DiscardedFromDisk { .. })
+                    || self.protected
             }
             Root::Caller => false,
         }
@@ -167,7 +177,7 @@ impl Planner<'_> {
             let dir = self.slot("parent");
             let parent = in_root(path.parent().unwrap_or(Path::new("/")));
             let name = c_path(path.file_name().unwrap_or_default());
-            calls.push(open_directory(root, parent, dir));
+            calls.push(self.open_parent(root, parent, dir, path));
             calls.push(if directory {
                 Call::Mkdir { dir, path: name, mode: 0o755 }
             } else {
@@ -187,46 +197,45 @@ impl Planner<'_> {
         let mut calls = Vec::new();
         for parent in parents.iter().rev().filter(|parent| parent.iter().count() > existing + 1) {
             let dir = self.slot("parent");
-            calls.push(open_directory(root, in_root(parent.parent().unwrap_or(Path::new("/"))), dir));
+            calls.push(self.open_parent(root, in_root(parent.parent().unwrap_or(Path::new("/"))), dir, path));
             calls.push(Call::Mkdir { dir, path: c_path(parent.file_name().unwrap_or_default()), mode: 0o755 });
         }
         calls
     }
 
+    /// Opens the directory in which a part of `target` is to be made. Once something of the user's is mounted, a link in a hostile
+    /// root mustn't lead there, as what is made would stay; who names a path below a mount means it.
+    fn open_parent(&self, root: Slot, path: CString, to: Slot, target: &Path) -> Call {
+        let named = self.mount_above(target).is_some();
+        let resolve = if self.mounted && !named { Resolve::InRootMount } else { Resolve::InRoot };
+        Call::Open { at: At::In(root, path), flags: OFlags::PATH | OFlags::DIRECTORY, resolve, to }
+    }
+
     /// How many leading components of a target are known to exist. Below another mount nothing is known, and making what
     /// exists is no error.
     fn existing(&self, path: &Path) -> usize {
-        let under_mount = self
-            .sandbox
-            .mounts
-            .iter()
-            .map(|mount| &mount.target)
-            .filter(|target| path.starts_with(target) && path != *target);
-        match under_mount.map(|target| target.iter().count() - 1).max() {
+        match self.mount_above(path) {
             Some(known) => known,
             None => self.facts.root.existing.get(path).copied().unwrap_or(0),
         }
     }
 
-    /// Targets that the root directory lacks, and whether each is a directory.
-    pub(super) fn missing_targets(&self) -> Vec<(PathBuf, bool)> {
-        let files: BTreeSet<&Path> = self.file_targets();
+    /// The number of components of the deepest mount that a path lies below.
+    fn mount_above(&self, path: &Path) -> Option<usize> {
+        let system: &[&str] = if self.sandbox.system == SystemMounts::None { &[] } else { &["/proc", "/dev", "/sys"] };
+        let wanted = self.sandbox.mounts.iter().map(|mount| mount.target.as_path());
+        let above =
+            wanted.chain(system.iter().map(Path::new)).filter(|target| path.starts_with(target) && path != *target);
+        above.map(|target| target.iter().count() - 1).max()
+    }
+
+    /// Does the root directory lack a place where something is to be mounted?
+    pub(super) fn lacks_mount_points(&self) -> bool {
         let known = self.facts.root.existing.iter();
-        let missing =
-            known.filter(|(target, count)| *count + 1 < target.iter().count() && self.existing(target) == **count);
-        missing.map(|(target, _)| (target.clone(), !files.contains(target.as_path()))).collect()
+        let of_the_root = known.filter(|(target, _)| self.mount_above(target).is_none());
+        let needed = of_the_root.filter(|(target, _)| !self.facts.root.dangling.contains(*target));
+        needed.into_iter().any(|(target, count)| count + 1 < target.iter().count())
     }
-
-    fn file_targets(&self) -> BTreeSet<&Path> {
-        let files = self.sandbox.files.iter().map(|file| file.path.as_path());
-        let binds =
-            self.sandbox.mounts.iter().filter(|mount| !is_directory(&mount.source)).map(|mount| mount.target.as_path());
-        files.chain(binds).collect()
-    }
-}
-
-fn open_directory(root: Slot, path: std::ffi::CString, to: Slot) -> Call {
-    Call::Open { at: At::In(root, path), flags: OFlags::PATH | OFlags::DIRECTORY, resolve: Resolve::InRoot, to }
 }
 
 /// The kind of thing that is made at a missing target.

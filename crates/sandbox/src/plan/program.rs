@@ -3,13 +3,16 @@
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
-use super::{Planner, in_root};
+use super::{PlanError, Planner, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::capability::{Capabilities, Capability};
 use crate::namespace::{Kind, Namespace};
 use crate::rootfs::SystemMounts;
 use crate::sandbox::{Ids, Process, Terminal};
 use crate::text::quoted;
+
+/// What the slot of the working directory is called.
+pub(super) const WORKING_DIRECTORY: &str = "working directory";
 
 impl Planner<'_> {
     /// What only concerns the new namespaces themselves.
@@ -28,7 +31,7 @@ impl Planner<'_> {
     }
 
     /// From here on the process is the program's own.
-    pub(super) fn become_program(&mut self) {
+    pub(super) fn become_program(&mut self) -> Result<(), PlanError> {
         let process = &self.sandbox.process;
         let pty = self.open_terminal();
         if self.forks_late() {
@@ -39,11 +42,12 @@ impl Planner<'_> {
         self.working_directory(process);
         // Late, as a low limit of descriptors would stop us too; before the rights to raise one are gone.
         self.limits(process);
-        self.rights(process);
+        self.rights(process)?;
         self.step("restore the caller's umask and signal mask", None, vec![Call::RestoreUmask, Call::RestoreSignals]);
         let shown: Vec<String> = process.args.iter().map(|arg| quoted(arg.to_string_lossy().as_ref())).collect();
         self.step("execute the program", format!("exec {}", shown.join(" ")), vec![Call::Exec]);
         self.promise();
+        Ok(())
     }
 
     fn fork_program(&mut self) {
@@ -65,10 +69,17 @@ impl Planner<'_> {
             Some(devpts) => {
                 Call::Open { at: At::In(devpts, c"ptmx".to_owned()), flags, resolve: Resolve::NoLinks, to: master }
             }
-            None => Call::Open { at: At::Host(c"/dev/ptmx".to_owned()), flags, resolve: Resolve::Freely, to: master },
+            None => {
+                let at = At::Host(c"/dev/ptmx".to_owned());
+                Call::Open { at, flags, resolve: Resolve::NoMagicLinks, to: master }
+            }
         };
-        let calls =
-            vec![open, Call::OpenTerminal { master, to: slave, rows, columns }, Call::SendToParent { slot: master }];
+        let mut calls = vec![open, Call::RequireDevice { slot: master, major: 5, minor: 2 }];
+        calls.push(Call::OpenTerminal { master, to: slave, rows, columns });
+        if self.sandbox.process.user.uid != 0 {
+            calls.push(Call::Chown { at: At::Slot(slave), uid: self.sandbox.process.user.uid, gid: None });
+        }
+        calls.push(Call::SendToParent { slot: master });
         self.step("open a new terminal", None, calls);
         Some(slave)
     }
@@ -99,68 +110,91 @@ impl Planner<'_> {
 
     /// Opened by descriptor inside the root, so that it can't lie outside: CVE-2024-21626.
     fn working_directory(&mut self, process: &Process) {
-        let dir = self.slot("working directory");
+        let dir = self.slot(WORKING_DIRECTORY);
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let at = match self.root {
             Some(root) => At::In(root, in_root(&process.cwd)),
             None => At::Host(super::c_path(&process.cwd)),
         };
-        let resolve = if self.root.is_some() { Resolve::InRoot } else { Resolve::Freely };
+        let resolve = if self.root.is_some() { Resolve::InRoot } else { Resolve::NoMagicLinks };
         let calls = vec![Call::Open { at, flags, resolve, to: dir }, Call::Fchdir { dir }];
         self.step("enter the working directory", format!("cd {}", quoted(&process.cwd)), calls);
     }
 
-    fn rights(&mut self, process: &Process) {
-        let available = self.bounding();
-        let kept = process.capabilities.intersection(available);
-        self.bounding_set(available, kept);
-        self.ids(&process.user);
+    fn rights(&mut self, process: &Process) -> Result<(), PlanError> {
+        let kept = process.capabilities.intersection(self.bounding());
+        self.bounding_set(kept, process.no_new_privs)?;
+        self.ids(&process.user)?;
         let held = if process.user.uid == 0 { kept } else { Capabilities::NONE };
+        let held = if self.keeps_user_namespace() { held.intersection(self.facts.effective) } else { held };
         let names: Vec<&str> = held.iter().map(Capability::name).collect();
         let shell = format!("capsh --caps='{}=ep'", names.join(",").to_ascii_lowercase());
         self.step("set the capabilities", shell, vec![Call::ClearAmbient, Call::SetCapabilities(held.bits())]);
         if process.no_new_privs {
             self.step("forbid new privileges", "setpriv --no-new-privs".to_owned(), vec![Call::NoNewPrivs]);
         }
+        Ok(())
+    }
+
+    fn keeps_user_namespace(&self) -> bool {
+        self.sandbox.namespaces.is_shared(Kind::User)
     }
 
     /// Who enters a user namespace gets a full bounding set, whatever the caller's lacks: user_namespaces(7).
     fn bounding(&self) -> Capabilities {
-        if self.sandbox.namespaces.is_shared(Kind::User) { self.facts.bounding } else { Capabilities::all() }
+        if self.keeps_user_namespace() { self.facts.bounding } else { Capabilities::all() }
     }
 
-    fn bounding_set(&mut self, available: Capabilities, kept: Capabilities) {
-        let dropped = available.iter().filter(|&capability| !kept.contains(capability));
-        let calls: Vec<Call> = dropped.map(|capability| Call::DropFromBoundingSet(capability.number())).collect();
-        // Taking from the bounding set needs CAP_SETPCAP. Who lacks it keeps the set, and with it what execve(2) of a file with
-        // capabilities could give the caller as well.
-        if self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETPCAP")
-        {
-            let names: Vec<&str> = kept.iter().map(Capability::name).collect();
-            self.step("shrink the bounding set", format!("capsh --drop=... # keep {}", names.join(",")), calls);
+    /// Takes out what isn't kept, and what the kernel has beyond what this version knows.
+    fn bounding_set(&mut self, kept: Capabilities, no_new_privs: bool) -> Result<(), PlanError> {
+        let known = self.bounding().iter().filter(|&capability| !kept.contains(capability)).map(Capability::number);
+        let dropped: Vec<u8> = known.chain(self.facts.unknown_capabilities.iter().copied()).collect();
+        if self.keeps_user_namespace() && !self.facts.may("SETPCAP") {
+            // With no_new_privs execve(2) gives nobody more than it has: capabilities(7).
+            if no_new_privs || dropped.is_empty() {
+                return Ok(());
+            }
+            return Err(PlanError::new(
+                "capabilities can't be taken out of the bounding set without CAP_SETPCAP, and new privileges are allowed",
+                "leave out --new-privs, or keep all capabilities with --cap-add ALL",
+            ));
         }
+        let names: Vec<&str> = kept.iter().map(Capability::name).collect();
+        let calls = dropped.into_iter().map(Call::DropFromBoundingSet).collect();
+        self.step("shrink the bounding set", format!("capsh --drop=... # keep {}", names.join(",")), calls);
+        Ok(())
     }
 
-    fn ids(&mut self, user: &Ids) {
+    fn ids(&mut self, user: &Ids) -> Result<(), PlanError> {
+        if self.keeps_user_namespace() && !self.facts.may("SETUID") {
+            if (user.uid, user.gid) == (self.facts.uid, self.facts.gid) {
+                return Ok(());
+            }
+            return Err(PlanError::new(
+                format!("becoming user {} and group {} takes CAP_SETUID, which you lack", user.uid, user.gid),
+                "let the user namespace be new (leave out --share user), or run izba as root",
+            ));
+        }
         let denied = match &self.sandbox.namespaces.user {
             Namespace::New(maps) => maps.deny_setgroups,
             Namespace::Join(_) => self.facts.joined_denies_setgroups,
             Namespace::Share => false,
         };
-        let denied = denied || self.facts.denies_setgroups;
         let mut calls = Vec::new();
-        let changes =
-            self.is_new(Kind::User) || self.sandbox.namespaces.joined(Kind::User).is_some() || self.facts.may("SETUID");
-        if changes {
-            // Groups before the user id, which takes the right to change them: CVE-2022-29162.
-            if !denied {
-                calls.push(Call::SetGroups(user.groups.clone()));
-            }
-            calls.push(Call::SetGid(user.gid));
-            calls.push(Call::SetUid(user.uid));
+        // Groups before the user id, which takes the right to change them: CVE-2022-29162.
+        if !denied && !self.facts.denies_setgroups {
+            calls.push(Call::SetGroups(user.groups.clone()));
+        }
+        calls.push(Call::SetGid(user.gid));
+        calls.push(Call::SetUid(user.uid));
+        // A change of ids takes both back: prctl(2), PR_SET_DUMPABLE and PR_SET_PDEATHSIG.
+        calls.push(Call::SetDumpable(false));
+        if !(self.is_new(Kind::Pid) && self.forks_late()) {
+            calls.push(Call::DieWithParent);
         }
         let shell = format!("setpriv --reuid {} --regid {} --groups ...", user.uid, user.gid);
         self.step(format!("become user {} and group {}", user.uid, user.gid), shell, calls);
+        Ok(())
     }
 
     /// What the user should know.

@@ -52,11 +52,11 @@ impl Planner<'_> {
     }
 
     fn directory(&mut self, path: &Path, writes: &Writes) -> Slot {
-        let missing = !self.missing_targets().is_empty();
+        let missing = self.lacks_mount_points();
         match writes {
             Writes::InPlace if !missing || self.facts.root.writable => self.plain(path, false),
             Writes::Refused if !missing => self.plain(path, true),
-            Writes::InPlace | Writes::Refused => self.with_skeleton(path),
+            Writes::InPlace | Writes::Refused => self.with_mount_points(path, writes),
             Writes::DiscardedFromMemory { .. } => self.overlay(path, self.staging, ""),
             Writes::DiscardedFromDisk { dir } => self.on_disk(path, dir),
         }
@@ -76,32 +76,32 @@ impl Planner<'_> {
         root
     }
 
-    /// An overlay of two lower layers, so read-only: the mount points that the directory lacks, and the directory.
-    fn with_skeleton(&mut self, path: &Path) -> Slot {
-        let staging = self.staging;
-        let skeleton = self.slot("skeleton");
-        let mut calls = vec![Call::Mkdir { dir: staging, path: c"skeleton".to_owned(), mode: 0o755 }];
-        calls.push(Call::Open {
-            at: At::In(staging, c"skeleton".to_owned()),
-            flags: OFlags::PATH,
-            resolve: Resolve::NoLinks,
-            to: skeleton,
-        });
-        let mut made = BTreeSet::new();
-        for (target, directory) in self.missing_targets() {
-            calls.extend(make_parents(skeleton, &target, &mut made));
-            calls.push(make_target(skeleton, &target, directory));
+    /// The mount points that the directory lacks are made in an overlay, which is read-only afterwards, as nothing could be kept.
+    fn with_mount_points(&mut self, path: &Path, writes: &Writes) -> Slot {
+        if *writes == Writes::InPlace {
+            let shown = path.display();
+            self.notes.push(format!("{shown} is read-only here: it lacks mount points, and you can't make them in it"));
         }
-        self.step("make the mount points that the root lacks", None, calls);
-        self.mount_overlay(path, vec![option("lowerdir", "skeleton:lower")], MountAttributes::MOUNT_ATTR_RDONLY)
+        self.protected = true;
+        self.overlay(path, self.staging, "")
+    }
+
+    /// Makes a root read-only that had to be written to until now.
+    pub(super) fn protect_root(&mut self) {
+        if let (true, Some(root)) = (self.protected, self.root) {
+            let set = MountAttributes::MOUNT_ATTR_RDONLY;
+            let call = Call::MountSetattr { at: At::Slot(root), recursive: false, set, propagation: None, idmap: None };
+            self.step("make the root read-only", "mount -o remount,bind,ro /newroot".to_owned(), vec![call]);
+        }
     }
 
     /// Writes go to `upper` below the directory that `layers` holds, which `prefix` names relative to the staging area.
     fn overlay(&mut self, path: &Path, layers: Slot, prefix: &str) -> Slot {
         let make = ["upper", "work"].map(|name| Call::Mkdir { dir: layers, path: c_path(name), mode: 0o755 });
         self.step("make the layer that takes the writes", None, make.to_vec());
+        let lower = if self.layer_of_files() { "files:lower" } else { "lower" };
         let mut options = vec![
-            option("lowerdir", "lower"),
+            option("lowerdir", lower),
             option("upperdir", format!("{prefix}upper")),
             option("workdir", format!("{prefix}work")),
         ];
@@ -110,6 +110,29 @@ impl Planner<'_> {
             options.push(flag("volatile"));
         }
         self.mount_overlay(path, options, MountAttributes::empty())
+    }
+
+    /// Files are provided in a layer of their own where the directory that they belong in is somebody else's, in which a user
+    /// namespace gives no right to make anything.
+    fn layer_of_files(&mut self) -> bool {
+        let closed = &self.facts.root.closed;
+        let files: Vec<_> = self.sandbox.files.iter().filter(|file| closed.get(&file.path) == Some(&true)).collect();
+        if files.is_empty() {
+            return false;
+        }
+        let (staging, layer) = (self.staging, self.slot("layer of files"));
+        let (at, flags) = (At::In(staging, c"files".to_owned()), OFlags::PATH | OFlags::DIRECTORY);
+        let mut calls = vec![Call::Mkdir { dir: staging, path: c"files".to_owned(), mode: 0o755 }];
+        calls.push(Call::Open { at, flags, resolve: Resolve::NoLinks, to: layer });
+        let mut made = BTreeSet::new();
+        for file in files {
+            calls.extend(make_parents(layer, &file.path, &mut made));
+            let (path, content) = (in_root(&file.path), file.content.clone());
+            calls.push(Call::MakeFile { dir: layer, path, mode: 0o644, content });
+            self.layered.insert(file.path.clone());
+        }
+        self.step("make a layer with the files that the root lacks", None, calls);
+        true
     }
 
     fn on_disk(&mut self, path: &Path, dir: &Path) -> Slot {
@@ -130,6 +153,10 @@ impl Planner<'_> {
     /// Layers are named relative to the staging area, so that no character of the user's paths means anything to overlayfs.
     fn mount_overlay(&mut self, path: &Path, mut options: Vec<FsOption>, attributes: MountAttributes) -> Slot {
         let (staging, lower, root) = (self.staging, self.root_source, self.slot("root"));
+        if !self.facts.root.submounts.is_empty() {
+            let hidden = self.facts.root.submounts.join(", ");
+            self.notes.push(format!("an overlay doesn't show what is mounted below the root: {hidden} (-v shows it)"));
+        }
         // Without CAP_SYS_ADMIN outside, overlayfs may keep its marks in user.* attributes only: overlayfs.rst.
         if !self.facts.initial_user_namespace || !self.sandbox.namespaces.is_shared(Kind::User) {
             options.push(flag("userxattr"));
@@ -184,9 +211,12 @@ impl Planner<'_> {
                     calls,
                 );
             }
-            (Entry::Directory { path, mode }, _) => {
+            (Entry::Directory { path, mode, owner }, _) => {
                 let mut calls = make_parents(root, path, made);
                 calls.push(Call::Mkdir { dir: root, path: in_root(path), mode: *mode });
+                if let Some((uid, gid)) = *owner {
+                    calls.push(Call::Chown { at: At::In(root, in_root(path)), uid, gid: Some(gid) });
+                }
                 self.step(
                     format!("make the directory {}", path.display()),
                     format!("mkdir -m {mode:o} /newroot{}", quoted(path)),

@@ -59,6 +59,7 @@ fn privileged() -> Facts {
         gid: 0,
         effective: Capabilities::all(),
         bounding: Capabilities::all(),
+        unknown_capabilities: vec![41],
         initial_user_namespace: true,
         proc_fully_visible: true,
         sysfs_fully_visible: true,
@@ -71,7 +72,11 @@ fn privileged() -> Facts {
         host_mqueue: true,
         denies_setgroups: false,
         joined_denies_setgroups: false,
-        root: RootFacts { existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]), writable: true },
+        root: RootFacts {
+            existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]),
+            writable: true,
+            ..RootFacts::default()
+        },
     }
 }
 
@@ -151,6 +156,7 @@ fn the_default_plan_of_root_is_this_one() {
         titles(&plan),
         [
             "leave the caller's session",
+            "hear of children that end",
             "show no arguments of the caller's",
             "clear the umask",
             "hide from ptrace(2)",
@@ -230,12 +236,12 @@ fn a_full_range_is_mapped_by_the_helpers() {
     assert!(has(&plan, "setgroups(0, [])") && has(&plan, "\"gid\", \"5\""));
     // Its own id isn't mapped, so it would make files that belong to nobody.
     assert!(position(&plan, "setresgid(0, 0, 0)") < position(&plan, "mount_setattr(AT_FDCWD, \"/\""));
-    assert!(titles(&plan).contains(&"become root of the new user namespace"));
+    assert!(titles(&plan).contains(&"become root of the user namespace"));
 }
 
 #[test]
 fn who_keeps_a_mapped_id_takes_none_for_set_up() {
-    assert!(!titles(&plan(&with_user(own_ids()), &ordinary())).contains(&"become root of the new user namespace"));
+    assert!(!titles(&plan(&with_user(own_ids()), &ordinary())).contains(&"become root of the user namespace"));
 }
 
 #[test]
@@ -262,7 +268,7 @@ fn in_a_user_namespace_of_root_the_parent_copies_the_mounts() {
     let opened = outside(&plan).iter().filter(|call| matches!(call, Call::OpenChildNamespace { .. })).count();
     assert_eq!(opened, 1, "opened once for all");
     sent_is_received(&plan, 3);
-    assert!(titles(&plan).contains(&"become root of the new user namespace"));
+    assert!(titles(&plan).contains(&"become root of the user namespace"));
 }
 
 #[track_caller]
@@ -408,15 +414,18 @@ fn missing_mount_points_come_from_an_overlay_where_nothing_can_be_made() {
     for (writes, writable) in [(Writes::InPlace, false), (Writes::Refused, false), (Writes::Refused, true)] {
         sandbox.root = Root::Directory { path: "/srv/root".into(), writes };
         let mut facts = privileged();
-        facts.root =
-            RootFacts { existing: existing(&[("/proc", 0), ("/dev", 1), ("/sys", 1), ("/etc/hosts", 0)]), writable };
+        facts.root = RootFacts {
+            existing: existing(&[("/proc", 0), ("/dev", 1), ("/sys", 1), ("/etc/hosts", 0)]),
+            writable,
+            ..RootFacts::default()
+        };
         let plan = plan(&sandbox, &facts);
-        assert!(titles(&plan).contains(&"make the mount points that the root lacks"));
-        assert!(has(&plan, "mkdirat({skeleton}, \"proc\", 0755)") && has(&plan, "mkdirat({skeleton}, \"etc\", 0755)"));
-        assert!(has(&plan, "openat({skeleton}, \"etc/hosts\", O_WRONLY|O_CREAT"));
-        assert!(!has(&plan, "mkdirat({skeleton}, \"dev\""), "what is there isn't made");
-        assert!(has(&plan, "\"lowerdir\", \"skeleton:lower\"") && !has(&plan, "upperdir"));
-        assert!(has(&plan, "FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV)"));
+        assert!(has(&plan, "\"upperdir\", \"upper\""));
+        assert!(has(&plan, "mkdirat({parent}, \"proc\", 0755)") && has(&plan, "mkdirat({parent}, \"etc\", 0755)"));
+        assert!(has(&plan, "openat({parent}, \"hosts\", O_WRONLY|O_CREAT"));
+        assert!(!has(&plan, "mkdirat({parent}, \"dev\""), "what is there isn't made");
+        let protected = position(&plan, "mount_setattr({root}, \"\", AT_EMPTY_PATH, {attr_set=MOUNT_ATTR_RDONLY");
+        assert!(position(&plan, "openat({parent}, \"hosts\"") < protected && protected < position(&plan, "pivot_root"));
     }
 }
 
@@ -467,7 +476,7 @@ fn writes_to_disk_go_to_the_scratch_directory() {
 }
 
 #[test]
-fn provided_files_are_written_into_a_private_root_and_mounted_over_another() {
+fn provided_files_are_written_into_an_assembled_root_and_mounted_over_another() {
     let mut sandbox = sandbox();
     sandbox.files = vec![ProvidedFile { path: "/etc/hosts".into(), content: b"127.0.0.1 box\n".to_vec() }];
     let mut facts = privileged();
@@ -475,8 +484,35 @@ fn provided_files_are_written_into_a_private_root_and_mounted_over_another() {
     let over = plan(&sandbox, &facts);
     assert!(has(&over, "openat({staging}, \"file0\"") && !has(&over, "unlinkat("), "the directory's own file stays");
     sandbox.root = Root::Directory { path: "/srv/root".into(), writes: Writes::DiscardedFromMemory { size: 1 << 20 } };
+    let overlaid = plan(&sandbox, &facts);
+    assert!(has(&overlaid, "openat({staging}, \"file0\"") && !has(&overlaid, "unlinkat("));
+    facts.root.existing.insert("/etc/hosts".into(), 1);
+    facts.root.dangling.insert("/etc/hosts".into());
+    let replaced = plan(&sandbox, &facts);
+    assert!(has(&replaced, "unlinkat(") && !has(&replaced, "\"file0\""), "a link that leads to nothing is replaced");
+    sandbox.root = Root::Assembled { entries: Vec::new(), size: 1 << 20 };
     let into = plan(&sandbox, &facts);
     assert!(has(&into, "unlinkat(") && !has(&into, "\"file0\""));
+}
+
+/// What can't be provided is said.
+#[test]
+fn a_file_that_has_no_place_is_left_out_with_a_note() {
+    let mut sandbox = sandbox();
+    sandbox.files = vec![ProvidedFile { path: "/etc/hosts".into(), content: b"x".to_vec() }];
+    let mut facts = privileged();
+    facts.root.existing.insert("/etc/hosts".into(), 1);
+    facts.root.dangling.insert("/etc/hosts".into());
+    let dangling = plan(&sandbox, &facts);
+    facts.root.dangling.clear();
+    facts.root.closed.insert("/etc/hosts".into(), false);
+    for plan in [dangling, plan(&sandbox, &facts)] {
+        assert!(
+            !has(&plan, "hosts\"") && plan.notes.iter().any(|note| note.contains("/etc/hosts")),
+            "{:?}",
+            plan.notes
+        );
+    }
 }
 
 #[test]
@@ -484,7 +520,7 @@ fn the_root_of_the_host_is_assembled_read_only() {
     let mut sandbox = sandbox();
     let usr = Entry::Bind { source: "/usr".into(), path: "/usr".into(), directory: true };
     let bin = Entry::Symlink { target: "usr/bin".into(), path: "/bin".into() };
-    let tmp = Entry::Directory { path: "/var/tmp".into(), mode: 0o1777 };
+    let tmp = Entry::Directory { path: "/var/tmp".into(), mode: 0o1777, owner: None };
     sandbox.root = Root::Assembled { entries: vec![usr, bin, tmp], size: 1 << 20 };
     let plan = plan(&sandbox, &privileged());
     assert_eq!(copied(&inside(&plan)), ["/usr"]);

@@ -60,7 +60,7 @@ fn any_root(random: &mut Random) -> Root {
         Entry::Bind { source: "/usr".into(), path: "/usr".into(), directory: true },
         Entry::Bind { source: "/etc/fstab".into(), path: "/etc/a/fstab".into(), directory: false },
         Entry::Symlink { target: "usr/bin".into(), path: "/bin".into() },
-        Entry::Directory { path: "/tmp".into(), mode: 0o1777 },
+        Entry::Directory { path: "/tmp".into(), mode: 0o1777, owner: None },
     ];
     match random.next() % 7 {
         0 => Root::Caller,
@@ -171,7 +171,7 @@ fn slots_of(call: &Call) -> (Vec<Slot>, Vec<Slot>) {
         Call::MountSetattr { at: what, idmap, .. } => (at(what).into_iter().chain(*idmap).collect(), Vec::new()),
         Call::MoveMount { mount, target } => (at(target).into_iter().chain([*mount]).collect(), Vec::new()),
         Call::Open { at: what, to, .. } => (at(what), vec![*to]),
-        Call::WriteSetting { at: what, .. } => (at(what), Vec::new()),
+        Call::WriteSetting { at: what, .. } | Call::Chown { at: what, .. } => (at(what), Vec::new()),
         Call::RefuseFilesystem { slot, .. }
         | Call::RequireDevice { slot, .. }
         | Call::SendToParent { slot }
@@ -197,6 +197,7 @@ fn slots_of(call: &Call) -> (Vec<Slot>, Vec<Slot>) {
         | Call::WriteMap { .. }
         | Call::RunMapHelper { .. }
         | Call::SetDumpable(_)
+        | Call::HearOfChildren
         | Call::ReplaceArguments(_)
         | Call::ClearUmask
         | Call::RestoreUmask
@@ -411,7 +412,8 @@ fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&
         Call::SetCapabilities(bits) => Some(*bits),
         _ => None,
     });
-    assert_eq!(held, Some(if sandbox.process.user.uid == 0 { kept.bits() } else { 0 }));
+    let holds = if sandbox.namespaces.is_shared(Kind::User) { kept.intersection(facts.effective) } else { kept };
+    assert_eq!(held, Some(if sandbox.process.user.uid == 0 { holds.bits() } else { 0 }));
     let dropped: BTreeSet<u8> = calls
         .iter()
         .filter_map(|call| match call {
@@ -419,7 +421,8 @@ fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&
             _ => None,
         })
         .collect();
-    let too_many: BTreeSet<u8> = available.iter().filter(|&one| !kept.contains(one)).map(Capability::number).collect();
+    let known = available.iter().filter(|&one| !kept.contains(one)).map(Capability::number);
+    let too_many: BTreeSet<u8> = known.chain(facts.unknown_capabilities.iter().copied()).collect();
     let may = !sandbox.namespaces.is_shared(Kind::User) || facts.may("SETPCAP");
     assert_eq!(dropped, if may { too_many } else { BTreeSet::new() });
 }
@@ -429,11 +432,19 @@ fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&
 fn nobody_looks_in_and_nothing_gets_out() {
     on_every_plan(|sandbox, _, plan| {
         let calls = inside(plan);
-        let hidden = place(&calls, |call| *call == Call::SetDumpable(false)).unwrap();
+        let hidden = calls.iter().position(|call| **call == Call::SetDumpable(false));
         let mounted = calls.iter().position(|call| {
-            matches!(call, Call::MoveMount { .. } | Call::OpenTree { .. } | Call::Fork { .. } | Call::Vfork)
+            matches!(
+                call,
+                Call::Setns { .. } | Call::MoveMount { .. } | Call::OpenTree { .. } | Call::Fork { .. } | Call::Vfork
+            )
         });
-        assert!(Some(hidden) < mounted);
+        assert!(hidden.is_some() && hidden < mounted);
+        let changed = place(&calls, |call| matches!(call, Call::SetUid(_)));
+        assert!(place(&calls, |call| *call == Call::SetDumpable(false)) > changed, "a change of ids takes it back");
+        let forked = place(&calls, |call| matches!(call, Call::Fork { .. } | Call::Vfork));
+        let bound = place(&calls, |call| *call == Call::DieWithParent).filter(|bound| Some(*bound) > forked);
+        assert!(bound.is_none() || bound > changed, "so it does with the signal at the parent's death");
         assert!(!calls.contains(&&Call::SetDumpable(true)));
         let forked = place(&calls, |call| matches!(call, Call::Fork { .. } | Call::Vfork)).unwrap();
         let closed = place(&calls, |call| *call == Call::CloseOnExec).unwrap();
