@@ -1,7 +1,7 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use izba_sys::Errno;
@@ -15,6 +15,14 @@ use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
+
+/// Where PATH has a program, or, as PATH may lack them, the directories of every system.
+fn found(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/bin", "/usr/sbin", "/bin"].map(PathBuf::from);
+    let mut candidates = std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program));
+    candidates.find(|candidate| candidate.is_absolute() && candidate.is_file()).unwrap_or_else(|| program.into())
+}
 
 /// A step that has been done.
 #[derive(Clone, Copy, Debug)]
@@ -239,11 +247,7 @@ impl Parent<'_, '_> {
     }
 
     fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
-        // They are found as izba has found them before, where PATH doesn't name their directory.
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = [path.as_os_str(), OsStr::new("/usr/bin:/usr/sbin:/bin")].join(OsStr::new(":"));
-        let mut command = Command::new(helper);
-        command.env("PATH", path);
+        let mut command = Command::new(found(helper));
         command
             .arg(self.child.pid.to_string())
             .args(args)

@@ -351,6 +351,7 @@ const BOOKKEEPING: [&str; 16] = [
     "mremap",
     "madvise",
     "read",
+    "statx",
     "poll",
     "wait4",
     "pipe2",
