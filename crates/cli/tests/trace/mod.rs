@@ -341,7 +341,7 @@ fn message(call: &str) -> Option<(String, usize)> {
 }
 
 /// What changes nothing outside the process, or runs a helper program.
-const BOOKKEEPING: [&str; 16] = [
+const BOOKKEEPING: [&str; 17] = [
     "rt_sigprocmask",
     "rt_sigaction",
     "recvmsg",
