@@ -265,14 +265,17 @@ fn a_set_user_id_copy_refuses_to_work() {
     let ground = Ground::new();
     let copy = ground.path("set-id");
     for (mode, uid, gid) in [(0o4755, 0, 0), (0o2755, 0, 0)] {
-        fs::copy(ground.path("izba"), &copy).unwrap();
+        support::install(ground.path("izba"), &copy);
         std::os::unix::fs::chown(&copy, Some(uid), Some(gid)).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
-        for arguments in [&["run", "host", "id"][..], &["gc"], &["cache", "list"]] {
+        let victim = ground.directory("victim", User::Root);
+        let hidden = ["internal-remove", victim.to_str().unwrap()];
+        for arguments in [&["run", "host", "id"][..], &["gc"], &["cache", "list"], &["doctor"], &hidden] {
             let ended = run(ground.command(&copy, User::OneId).args(arguments));
             assert_eq!((ended.status, ended.stdout.as_str()), (125, ""), "{mode:o} {arguments:?}: {ended:?}");
             assert!(ended.stderr.contains("set-user-ID"), "{ended:?}");
         }
+        assert!(victim.is_dir());
         fs::remove_file(&copy).unwrap();
     }
 }

@@ -291,3 +291,26 @@ fn racers_win_nothing() {
         );
     }
 }
+
+/// A link of the root's must not lead what we make into what the user has mounted.
+#[test]
+fn nothing_is_made_in_the_users_own_directories() {
+    let ground = Ground::new();
+    for options in [&["--ephemeral"][..], &[]] {
+        let root = ground.busybox_root("root", User::Root);
+        let mine = ground.directory("mine", User::Root);
+        fs::write(mine.join("hosts"), "as it was").unwrap();
+        for link in ["etc", "opt"] {
+            let _absent = fs::remove_dir_all(root.join(link));
+            symlink("work", root.join(link)).unwrap();
+        }
+        let volume = format!("{}:/work", mine.display());
+        let mut command = ground.izba(User::Root);
+        command.arg("run").args(options).args(["-v", &volume, "--tmpfs", "/opt/made"]).arg(&root).arg("true");
+        let _works_or_is_refused = run(&mut command);
+        let names: Vec<_> = fs::read_dir(&mine).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["hosts"], "{options:?}");
+        assert_eq!(fs::read_to_string(mine.join("hosts")).unwrap(), "as it was");
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

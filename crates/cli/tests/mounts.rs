@@ -299,3 +299,34 @@ fn no_pivot_uses_chroot_and_says_what_that_means() {
         assert!(ended.stderr.contains("--no-pivot"), "{ended:?}");
     }
 }
+
+/// In a user namespace nobody has rights over directories of unmapped owners, so the files come in a layer of their own.
+#[test]
+fn what_others_own_can_be_run_with_writes_thrown_away() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    for user in [User::Ranges, User::OneId] {
+        let script = "cat /etc/hostname; cat /etc/passwd | wc -l; touch /x && echo made";
+        assert_eq!(ground.sh(user, &["--ephemeral"], &root, script).text(), "izba\n2\nmade", "{user:?}");
+    }
+    assert!(!root.join("x").exists() && !root.join("etc/hostname").exists());
+}
+
+/// An overlay shows one file system. What it hides is said, or refused where the kernel refuses it.
+#[test]
+fn what_an_overlay_hides_is_said() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    let script = "mount -t tmpfs none $1/home && shift && exec \"$@\"";
+    for user in [User::Root, User::OneId] {
+        let mut command = ground.command("/usr/bin/unshare", User::Root);
+        command.args(["-m", "--propagation", "private", "sh", "-c", script, "sh"]).arg(&root);
+        if user != User::Root {
+            let (uid, gid, _) = user.account();
+            command.args(["setpriv", "--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
+        }
+        let ended = run(command.arg(ground.path("izba")).args(["run", "--ephemeral"]).arg(&root).arg("true"));
+        assert_eq!(ended.status, if user == User::Root { 0 } else { 125 }, "{ended:?}");
+        assert!(ended.stderr.contains("root/home"), "{ended:?}");
+    }
+}

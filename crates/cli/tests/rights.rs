@@ -337,3 +337,17 @@ fn izbas_process_is_in_a_session_of_its_own_and_leaves_ours() {
         assert!(lines[0].ends_with(" 2 0"), "{user:?}: no terminal: {lines:?}");
     }
 }
+
+/// Who can't become the wanted user is told so, and never runs as another.
+#[test]
+fn a_user_that_cannot_be_become_is_an_error() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    for (lacking, option) in [("-setuid", &["-u", "1000"][..]), ("-setpcap", &["--new-privs"])] {
+        let mut command = ground.command("/usr/bin/setpriv", User::Root);
+        command.args(["--bounding-set", lacking, "--inh-caps", "-all"]).arg(ground.path("izba")).arg("run");
+        let ended = run(command.args(option).arg(&root).args(["id", "-u"]));
+        assert_eq!((ended.status, ended.stdout.as_str()), (125, ""), "{ended:?}");
+        assert!(ended.stderr.contains("CAP_SET"), "{ended:?}");
+    }
+}

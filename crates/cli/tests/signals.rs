@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs;
 use std::process::Command;
 
 use support::{Background, Ground, MARK, User, run};
@@ -252,4 +253,38 @@ fn a_set_user_id_izba_refuses_to_run() {
     assert_eq!(run(Command::new("chmod").arg("4755").arg(&copy)).status, 0);
     let refused = run(ground.command(&copy, User::OneId).args(["run", "host", "id"]));
     assert!(refused.refusal().contains("set-user-ID"), "{refused:?}");
+}
+
+/// Python daemons and some supervisors start programs so: the kernel then reaps children, and tells nobody how they ended.
+#[test]
+fn a_caller_that_ignores_sigchld_gets_the_status_all_the_same() {
+    let ground = Ground::new();
+    let ignore =
+        "import os,signal,sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])";
+    for user in User::ALL {
+        let mut command = ground.command("/usr/bin/python3", user);
+        command.args(["-c", ignore]).arg(ground.path("izba"));
+        let ended = run(command.args(["run", "host", "sh", "-c", "exit 7"]));
+        assert_eq!(ended.status, 7, "{user:?}: {ended:?}");
+    }
+}
+
+/// A change of ids takes back what prctl(2) has set with PR_SET_PDEATHSIG.
+#[test]
+fn the_program_dies_with_its_watcher_whoever_it_runs_as() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    for options in [&["--no-init"][..], &["--no-init", "-u", "1000"], &["--share", "pid", "-u", "1000"]] {
+        let mut command = ground.izba(User::Root);
+        let mut izba = command.arg("run").args(MARK).args(options).arg(&root).args(["sleep", "1000"]).spawn().unwrap();
+        let named = |name: &str| {
+            let comm = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            ground.processes().into_iter().find(|pid| comm(pid).trim() == name)
+        };
+        ground.wait_for("the program runs", || named("sleep").is_some());
+        let watcher = named("izba-watch").unwrap();
+        assert!(Command::new("kill").args(["-KILL", &watcher.to_string()]).status().unwrap().success());
+        assert_eq!(izba.wait().unwrap().code(), Some(137), "{options:?}");
+        ground.wait_for("the program has died", || named("sleep").is_none());
+    }
 }

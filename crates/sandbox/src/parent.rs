@@ -1,6 +1,7 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -248,6 +249,7 @@ impl Parent<'_, '_> {
 
     fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
         let mut command = Command::new(found(helper));
+        command.arg0(helper);
         command
             .arg(self.child.pid.to_string())
             .args(args)

@@ -42,6 +42,9 @@ impl FromStr for Size {
         let factor = unit(&text[digits.len()..]).ok_or_else(bad)?;
         let bytes = number(digits).and_then(|number| number.checked_mul(factor)).ok_or_else(bad)?;
         // A tmpfs takes 0 for "no limit", which nobody means who writes it.
+        if i64::try_from(bytes).is_err() {
+            return Err(bad());
+        }
         if bytes == 0 { Err(format!("{text:?} leaves no room at all")) } else { Ok(Self::Bytes(bytes)) }
     }
 }

@@ -72,7 +72,6 @@ fn kind_of(path: &str) -> Option<Kind> {
         ("net", _) => Some(Kind::Net),
         ("user", _) => Some(Kind::User),
         ("fs", rest) if rest.starts_with("mqueue/") => Some(Kind::Ipc),
-        ("kernel", "hostname" | "domainname") => Some(Kind::Uts),
         ("kernel", "ns_last_pid") => Some(Kind::Pid),
         ("kernel", name) if IPC.contains(&name) => Some(Kind::Ipc),
         _ => None,
