@@ -72,12 +72,12 @@ fn home(account: &Account) -> Option<&Path> {
 
 /// A system under repair keeps its own files, and where nothing is mounted none can be laid over.
 fn provides_files(args: &RunArgs, ground: &Ground) -> bool {
-    !args.root.repair && !matches!(ground, Ground::Caller)
+    !args.root.repair && !matches!(ground, Ground::Caller { .. })
 }
 
 fn system_mounts(args: &RunArgs, ground: &Ground) -> SystemMounts {
     match ground {
-        Ground::Caller => SystemMounts::None,
+        Ground::Caller { .. } => SystemMounts::None,
         _ if args.root.repair => SystemMounts::Caller,
         _ => SystemMounts::Private,
     }

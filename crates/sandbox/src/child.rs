@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use izba_sys::Errno;
 use izba_sys::credential::{self, CapabilitySet, CapabilitySets, DumpableBehavior, Gid, Uid};
-use izba_sys::mount::{self, FsMountFlags, FsOpenFlags, MountChange, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use izba_sys::mount::{self, FsMountFlags, FsOpenFlags, MountChange, MoveMountFlags, UnmountFlags};
 use izba_sys::path::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use izba_sys::process::{self, CStringArray, Signal, Stack};
 use izba_sys::rlimit::Rlimit;
@@ -149,7 +149,8 @@ impl Executor<'_> {
     fn mounting(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
             Call::OpenTree { from, recursive, to } => {
-                let tree = self.open_tree(from, *recursive)?;
+                let (dir, path) = self.at(from)?;
+                let tree = mount::copy_tree(dir, path, *recursive)?;
                 self.keep(*to, tree)
             }
             Call::FsOpen { fstype, to } => {
@@ -185,14 +186,6 @@ impl Executor<'_> {
             At::Slot(slot) => (self.fd(*slot)?, c""),
             At::In(slot, path) => (self.fd(*slot)?, path),
         })
-    }
-
-    fn open_tree(&self, from: &At, recursive: bool) -> Result<OwnedFd, Errno> {
-        let (dir, path) = self.at(from)?;
-        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-        flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
-        mount::open_tree(dir, path, flags)
     }
 
     fn move_mount(&self, mount: Slot, target: &At) -> Result<(), Errno> {

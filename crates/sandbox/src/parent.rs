@@ -217,7 +217,7 @@ impl Parent<'_, '_> {
             }
             Call::ReleaseChild { send } => self.release(send).map_err(Problem::Errno),
             Call::OpenTree { from: crate::call::At::Host(path), recursive, to } => {
-                let tree = izba_sys::mount::copy_tree(path, *recursive)?;
+                let tree = izba_sys::mount::copy_tree(CWD, path, *recursive)?;
                 self.keep(*to, tree);
                 Ok(())
             }

@@ -104,12 +104,14 @@ pub fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, change: 
     crate::check(result).map(drop)
 }
 
-/// open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount at a path, and of all below it where `recursive`.
+/// open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount that `path` names relative to `dir`, and of all below it where
+/// `recursive`; an empty path names `dir` itself.
 ///
 /// # Errors
-/// EPERM without CAP_SYS_ADMIN over the mount namespace, ENOENT, EACCES.
-pub fn copy_tree(path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+/// EPERM without CAP_SYS_ADMIN over the mount namespace, EINVAL for a mount of another namespace, ENOENT, EACCES.
+pub fn copy_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    open_tree(rustix::fs::CWD, path, flags)
+    flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
+    open_tree(dir, path, flags)
 }

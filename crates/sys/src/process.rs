@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 pub use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, getpid, getppid, pidfd_open,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, WaitStatus, getpid, pidfd_open,
     set_parent_process_death_signal, umask, wait, waitid,
 };
 

@@ -140,10 +140,19 @@ fn ground(args: &RunArgs, name: RootName, tree: Option<&Tree>, scratch: Option<P
     let old_mounts = wanted.share.contains(&Kind::Mount) || wanted.join.iter().any(|join| join.kind == Kind::Mount);
     match (name, tree) {
         (RootName::Host, _) => Ground::Host,
-        (RootName::Directory(path), _) if old_mounts && path == Path::new("/") => Ground::Caller,
+        (RootName::Directory(path), _) if old_mounts && path == Path::new("/") => {
+            Ground::Caller { accounts: accounts(args) }
+        }
         (RootName::Archive(_), Some(tree)) => Ground::Unpacked { path: tree.path().to_owned(), scratch },
         (RootName::Directory(path) | RootName::Archive(path), _) => Ground::Directory { path, scratch },
     }
+}
+
+/// The root whose users count: of the process whose mount namespace is joined, if it is named by one.
+fn accounts(args: &RunArgs) -> PathBuf {
+    let joined = args.namespaces.join.iter().find(|join| join.kind == Kind::Mount);
+    let process = joined.filter(|join| join.path.ends_with("ns/mnt")).and_then(|join| join.path.ancestors().nth(2));
+    process.map_or_else(|| PathBuf::from("/"), |process| process.join("root"))
 }
 
 fn scratch(args: &RunArgs, caller: &Caller) -> Result<Scratch> {

@@ -60,8 +60,11 @@ fn not_there(text: &OsStr, error: &std::io::Error) -> Failure {
 /// The root file system, ready to be used.
 #[derive(Clone, Debug)]
 pub enum Ground {
-    /// The caller's own, in a mount namespace that isn't new.
-    Caller,
+    /// The root of a mount namespace that isn't new: the caller's own, or of the process whose namespace is joined.
+    Caller {
+        /// Where its users are looked up.
+        accounts: PathBuf,
+    },
     /// Assembled from the host's programs.
     Host,
     /// A directory that is somebody's.
@@ -87,8 +90,9 @@ impl Ground {
     /// Its users and groups.
     pub fn accounts(&self) -> Result<Accounts> {
         let path = match self {
+            Self::Caller { accounts } => accounts,
             // An assembled root shows the host's own files.
-            Self::Caller | Self::Host => Path::new("/"),
+            Self::Host => Path::new("/"),
             Self::Directory { path, .. } | Self::Unpacked { path, .. } => path,
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -101,7 +105,7 @@ impl Ground {
     /// With what becomes of writes. `home` is made in an assembled root, and belongs to `owner`.
     pub fn lower(&self, args: &RootArgs, home: Option<&Path>, owner: (u32, u32)) -> Result<Root> {
         match self {
-            Self::Caller => Ok(Root::Caller),
+            Self::Caller { .. } => Ok(Root::Caller),
             Self::Host => assembled(args, home, owner),
             Self::Directory { path, scratch } => {
                 let writes = writes(args, scratch.as_deref(), Writes::InPlace);
