@@ -171,11 +171,7 @@ fn the_program_of_a_shared_pid_namespace_dies_with_izba() {
 fn ten_izbas_that_are_killed_leave_no_mount() {
     let ground = Ground::new();
     let mounts = || {
-        std::fs::read_to_string("/proc/self/mountinfo")
-            .unwrap()
-            .lines()
-            .filter(|line| line.contains("izba-ground"))
-            .count()
+        fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains("izba-ground")).count()
     };
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
@@ -217,10 +213,8 @@ fn stopping_and_continuing_izba_reaches_the_program() {
     for user in User::ALL {
         let mut izba = start(&ground, user, &[], "echo up; read line; echo $line; exit 4");
         let stopped = || {
-            let states = ground
-                .processes()
-                .into_iter()
-                .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+            let states =
+                ground.processes().into_iter().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
             states.filter(|stat| stat.contains("(sh) T")).count() == 1
         };
         izba.signal("TSTP");
