@@ -170,6 +170,8 @@ pub enum Call {
     KeepOverExec(i32),
     /// rt_sigprocmask(2) with the caller's mask, and SIGPIPE's default action.
     RestoreSignals,
+    /// Tells the parent that all but the execution is done.
+    Announce,
     /// execve(2), each candidate in turn as execvp(3) does.
     Exec,
 }

@@ -138,7 +138,7 @@ impl Executor<'_> {
             | Call::WriteSetting { .. }
             | Call::Chown { .. }
             | Call::Fchdir { .. } => self.files(call),
-            Call::AwaitParent { .. } | Call::SendToParent { .. } | Call::Fork { .. } | Call::Exec => {
+            Call::AwaitParent { .. } | Call::SendToParent { .. } | Call::Fork { .. } | Call::Announce | Call::Exec => {
                 self.processes(call)
             }
             Call::OpenTerminal { .. } | Call::AttachTerminal { .. } => self.terminals(call),
@@ -263,10 +263,11 @@ impl Executor<'_> {
                 None => Ok(()),
                 Some(program) => supervise(program.pid, self.caller.as_fd()),
             },
-            Call::Exec => {
+            Call::Announce => {
                 self.announce();
-                Err(self.exec())
+                Ok(())
             }
+            Call::Exec => Err(self.exec()),
             _ => Err(Errno::NOSYS),
         }
     }
@@ -298,16 +299,16 @@ impl Executor<'_> {
         }
     }
 
-    /// Who watches reads of the steps before the program's own output.
+    /// Tells the parent that everything is done, so that a channel that closes without this word means death. Who watches reads of
+    /// the steps before the program's own output.
     fn announce(&self) {
-        if !self.explain {
-            return;
-        }
         let now = self.now();
         let last =
             Report { step: self.plan.inside.len().saturating_sub(1), call: 0, errno: 0, started: now, ended: now };
         self.tell(&Message::Ready(last), &[]);
-        let _gone = socket::receive(self.channel.as_fd(), &mut [0], &mut drop);
+        if self.explain {
+            let _gone = socket::receive(self.channel.as_fd(), &mut [0], &mut drop);
+        }
     }
 
     /// As execvp(3): goes on where a candidate isn't there or may not be executed, and then prefers to say the latter.

@@ -20,7 +20,7 @@ pub(crate) enum Message {
     Failed(Report),
     /// Comes with the outer end of the terminal.
     Terminal,
-    /// Everything but this last step has been done, and it waits until that has been told.
+    /// Everything but this last step has been done; who is watched waits until that has been told.
     Ready(Report),
 }
 

@@ -275,19 +275,24 @@ impl Parent<'_, '_> {
     fn listen(&mut self) -> Result<(), StartError> {
         // What the child has received it holds itself.
         self.slots.clear();
+        let mut ready = false;
         loop {
             let mut buffer = Message::buffer();
             let mut descriptor = None;
             let received = socket::receive(self.channel.as_fd(), &mut buffer, &mut |fd| descriptor = Some(fd));
             let length = received.map_err(|errno| StartError::Call { call: "recvmsg", errno })?;
             match Message::decode(buffer.get(..length).unwrap_or_default()) {
-                None => return Ok(()),
+                None if ready => return Ok(()),
+                None => return Err(StartError::Died),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Done(report)) => self.tell(&report),
                 Some(Message::Ready(report)) => {
+                    ready = true;
                     self.tell(&report);
-                    // A child that is gone needs no answer, and is noticed at the next turn.
-                    let _gone = socket::send(self.channel.as_fd(), b"+", &[]);
+                    if self.observe.is_some() {
+                        // A child that is gone needs no answer, and is noticed at the next turn.
+                        let _gone = socket::send(self.channel.as_fd(), b"+", &[]);
+                    }
                 }
                 Some(Message::Failed(report)) => {
                     return Err(StartError::Step(Box::new(StepError::inside(self.plan, &report, descriptor.as_ref()))));

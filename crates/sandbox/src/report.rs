@@ -35,6 +35,9 @@ pub enum StartError {
         /// Why.
         errno: Errno,
     },
+    /// The child ended before the program could be executed, and without a word.
+    #[error("the sandbox was killed while it was set up")]
+    Died,
     /// A step of the plan failed.
     #[error("{0}")]
     Step(Box<StepError>),
@@ -54,6 +57,10 @@ impl StartError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Call { .. } => None,
+            Self::Died => Some(Hint {
+                cause: "somebody has killed it, or the kernel has for want of memory".to_owned(),
+                remedy: "look at dmesg and at the memory limit of your cgroup, and try again".to_owned(),
+            }),
             Self::Clone { namespaces, errno } => {
                 let kinds =
                     Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect::<Vec<_>>();

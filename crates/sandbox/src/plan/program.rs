@@ -45,7 +45,7 @@ impl Planner<'_> {
         self.rights(process)?;
         self.step("restore the caller's umask and signal mask", None, vec![Call::RestoreUmask, Call::RestoreSignals]);
         let shown: Vec<String> = process.args.iter().map(|arg| quoted(arg.to_string_lossy().as_ref())).collect();
-        self.step("execute the program", format!("exec {}", shown.join(" ")), vec![Call::Exec]);
+        self.step("execute the program", format!("exec {}", shown.join(" ")), vec![Call::Announce, Call::Exec]);
         self.promise();
         Ok(())
     }
