@@ -16,7 +16,8 @@ pub struct Slot(pub(crate) u16);
 /// What a call works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
-    /// A path in the caller's root: used before the new root is opened, never after.
+    /// A path in the caller's root: used before the new root is opened. After that only for the two places over which the staging
+    /// area and the new root are attached.
     Host(CString),
     /// What a slot holds.
     Slot(Slot),

@@ -172,10 +172,10 @@ fn root_facts(sandbox: &Sandbox) -> io::Result<RootFacts> {
         return Ok(RootFacts::default());
     };
     let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let targets = targets(sandbox);
-    let dangling = targets.iter().filter(|target| is_dangling(&root, target)).cloned().collect();
     let existing: BTreeMap<_, _> =
-        targets.into_iter().map(|target| (target.clone(), existing_components(&root, &target))).collect();
+        targets(sandbox).into_iter().map(|target| (target.clone(), existing_components(&root, &target))).collect();
+    let missing = existing.iter().filter(|(target, count)| **count + 1 < target.iter().count());
+    let dangling = missing.map(|(target, _)| target).filter(|target| is_link(&root, target)).cloned().collect();
     let closed =
         existing.iter().filter_map(|(target, count)| Some((target.clone(), is_closed(&root, target, *count)?)));
     Ok(RootFacts {
@@ -199,13 +199,10 @@ fn targets(sandbox: &Sandbox) -> Vec<PathBuf> {
     system.chain(mounts).chain(files).collect()
 }
 
-/// Is there a link that leads to nothing?
-fn is_dangling(root: &OwnedFd, target: &Path) -> bool {
-    let there = |flags| {
-        openat2(root, in_root(target), flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags())
-            .is_ok()
-    };
-    !there(OFlags::empty()) && there(OFlags::NOFOLLOW)
+/// Is what leads nowhere a link itself?
+fn is_link(root: &OwnedFd, target: &Path) -> bool {
+    let flags = OFlags::NOFOLLOW | OFlags::PATH | OFlags::CLOEXEC;
+    openat2(root, in_root(target), flags, Mode::empty(), Resolve::InRoot.flags()).is_ok()
 }
 
 /// Is it missing, and may the caller make nothing in the nearest directory that exists? If so, has that no link in its path?

@@ -85,7 +85,8 @@ impl Sandbox {
 
 /// A file with the given content, readable by all, at a path of the new root.
 ///
-/// A private root (one whose writes are thrown away) gets the file itself; over a root that is used in place it is mounted.
+/// An assembled root gets the file itself, and so does an overlay in place of a link that leads to nothing; over any other root it is
+/// mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvidedFile {
     /// An absolute path in the new root.

@@ -11,15 +11,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use izba_sandbox::capability::Capabilities;
 use izba_sandbox::facts::Facts;
 use izba_sandbox::idmap::{IdMap, IdMaps, IdRange, MapWriter};
-use izba_sandbox::namespace::{Kind, Namespace, Namespaces};
+use izba_sandbox::namespace::{Kind, Namespace};
 use izba_sandbox::parent::{Outcome, spawn};
 use izba_sandbox::plan::Plan;
 use izba_sandbox::report::StartError;
-use izba_sandbox::rootfs::{Mount, MountSource, Root, SystemMounts, Writes};
-use izba_sandbox::sandbox::{Ids, Init, Process, Sandbox, Sysctl, Terminal};
+use izba_sandbox::rootfs::{Mount, MountSource, Root, Writes};
+use izba_sandbox::sandbox::{Ids, Init, Sandbox, Sysctl};
 use izba_sys::credential::{CapabilitySet, CapabilitySets, DumpableBehavior, dumpable_behavior, set_capabilities};
 use izba_sys::mount::MountAttributes;
 
@@ -41,31 +40,11 @@ impl House {
     }
 
     fn sandbox(&self, script: &str) -> Sandbox {
-        Sandbox {
-            root: Root::Directory { path: self.0.clone(), writes: Writes::InPlace },
-            no_pivot: false,
-            namespaces: Namespaces::isolated(),
-            system: SystemMounts::Private,
-            mounts: Vec::new(),
-            files: Vec::new(),
-            hostname: Some(c("inside")),
-            domainname: None,
-            sysctls: Vec::new(),
-            process: Process {
-                candidates: vec![c("/bin/busybox")],
-                args: ["busybox", "sh", "-c", script].map(c).to_vec(),
-                env: vec![c("PATH=/bin")],
-                cwd: PathBuf::from("/"),
-                user: Ids::default(),
-                capabilities: Capabilities::small(),
-                no_new_privs: true,
-                rlimits: Vec::new(),
-                oom_score_adj: None,
-                descriptors: Vec::new(),
-                terminal: Terminal::Inherit,
-                init: Init::Builtin,
-            },
-        }
+        let root = Root::Directory { path: self.0.clone(), writes: Writes::InPlace };
+        let mut sandbox = Sandbox::new(root, c"/bin/busybox", &[c"busybox", c"sh", c"-c", &c(script)]);
+        sandbox.hostname = Some(c("inside"));
+        sandbox.process.env = vec![c("PATH=/bin")];
+        sandbox
     }
 }
 

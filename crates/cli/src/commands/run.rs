@@ -39,9 +39,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 
 fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -> Result<u8> {
     let Lowered { mut sandbox, notes } = lower::lower(args, caller, identity, &place.ground)?;
-    if !args.show.dry_run {
-        sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits));
-    }
+    sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
     let facts = Facts::gather(&sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
     let plan = Plan::new(&sandbox, &facts).map_err(|error| start::unplanned(&error))?;
@@ -67,13 +65,16 @@ fn start_and_attend(plan: &Plan, mask: SignalSet, args: &RunArgs, caller: &Calle
     status
 }
 
-/// Every mount on its way takes a descriptor. Where the limit is low we raise our own, and the program gets the caller's.
-fn make_room(asked_for: &[Rlimit]) -> Option<Rlimit> {
+/// Every mount on its way takes a descriptor. Where the limit is low we raise our own, and the program gets the caller's. A dry run
+/// plans the same, and raises nothing.
+fn make_room(asked_for: &[Rlimit], dry_run: bool) -> Option<Rlimit> {
     const ENOUGH: u64 = 512;
     let now = getrlimit(Resource::Nofile);
     let most = now.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     let soft = now.current.filter(|&soft| soft < most)?;
-    setrlimit(Resource::Nofile, rlimit::Rlimit { current: Some(most), maximum: now.maximum }).ok()?;
+    if !dry_run {
+        setrlimit(Resource::Nofile, rlimit::Rlimit { current: Some(most), maximum: now.maximum }).ok()?;
+    }
     let asked = asked_for.iter().any(|limit| limit.resource == Resource::Nofile);
     (!asked).then_some(Rlimit { resource: Resource::Nofile, soft: Some(soft), hard: now.maximum })
 }

@@ -20,31 +20,10 @@ use crate::sandbox::{Ids, Init, Process, ProvidedFile, Sandbox, Sysctl, Terminal
 
 /// What root gets without an option.
 fn sandbox() -> Sandbox {
-    Sandbox {
-        root: Root::Directory { path: "/srv/root".into(), writes: Writes::InPlace },
-        no_pivot: false,
-        namespaces: Namespaces::isolated(),
-        system: SystemMounts::Private,
-        mounts: Vec::new(),
-        files: Vec::new(),
-        hostname: Some(c"box".to_owned()),
-        domainname: None,
-        sysctls: Vec::new(),
-        process: Process {
-            candidates: vec![c"/bin/sh".to_owned()],
-            args: vec![c"sh".to_owned()],
-            env: Vec::new(),
-            cwd: "/".into(),
-            user: Ids::default(),
-            capabilities: Capabilities::small(),
-            no_new_privs: true,
-            rlimits: Vec::new(),
-            oom_score_adj: None,
-            descriptors: Vec::new(),
-            terminal: Terminal::Inherit,
-            init: Init::Builtin,
-        },
-    }
+    let root = Root::Directory { path: "/srv/root".into(), writes: Writes::InPlace };
+    let mut sandbox = Sandbox::new(root, c"/bin/sh", &[c"sh"]);
+    sandbox.hostname = Some(c"box".to_owned());
+    sandbox
 }
 
 fn existing(targets: &[(&str, usize)]) -> BTreeMap<PathBuf, usize> {
