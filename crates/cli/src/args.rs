@@ -2,6 +2,8 @@
 
 pub mod cache;
 pub mod internal;
+pub mod named;
+pub mod ns;
 pub mod run;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -17,6 +19,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Run(Box<run::RunArgs>),
+    Ps(named::PsArgs),
+    Exec(Box<named::ExecArgs>),
+    Kill(named::KillArgs),
+    Inspect(named::InspectArgs),
+    #[command(subcommand)]
+    Ns(ns::NsVerb),
     #[command(subcommand)]
     Cache(cache::CacheVerb),
     Gc(cache::GcArgs),

@@ -2,6 +2,11 @@
 
 pub mod cache;
 pub mod doctor;
+pub mod exec;
 pub mod gc;
+pub mod inspect;
 pub mod internal;
+pub mod kill;
+pub mod ns;
+pub mod ps;
 pub mod run;

@@ -52,6 +52,11 @@ fn izba() -> u8 {
 fn run(verb: &Verb) -> failure::Result<u8> {
     match verb {
         Verb::Run(args) => commands::run::run(args),
+        Verb::Ps(args) => commands::ps::ps(args),
+        Verb::Exec(args) => commands::exec::exec(args),
+        Verb::Kill(args) => commands::kill::kill(args),
+        Verb::Inspect(args) => commands::inspect::inspect(args),
+        Verb::Ns(verb) => commands::ns::run(verb),
         Verb::Cache(verb) => commands::cache::run(verb),
         Verb::Gc(args) => commands::gc::run(args),
         Verb::Doctor(args) => doctor(args.format),

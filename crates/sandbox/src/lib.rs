@@ -49,6 +49,10 @@ mod message;
 pub mod parent;
 mod supervise;
 
+pub mod contents;
+pub mod keep;
+pub mod survey;
+
 pub mod diagnose;
 pub mod probe;
 pub mod report;

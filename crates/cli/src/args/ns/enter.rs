@@ -1,0 +1,7 @@
+//! `izba ns enter`.
+
+use clap::Args;
+
+/// Run a program in existing namespaces.
+#[derive(Debug, Args)]
+pub struct EnterArgs {}
