@@ -60,6 +60,8 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
+        cgroups: Vec::new(),
+        requires: None,
         process: process::lower(args, &account, &environment)?,
         namespaces,
     };

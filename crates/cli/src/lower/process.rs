@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use izba_sandbox::account::Account;
 use izba_sandbox::rlimit::Rlimit;
-use izba_sandbox::sandbox::{Init, Process, Terminal};
+use izba_sandbox::sandbox::{Init, Process, Terminal, User, WorkingDirectory};
 use izba_sys::terminal::{isatty, tcgetwinsize};
 
 use super::environment::Environment;
@@ -26,8 +26,8 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
         candidates: candidates(words[0].as_bytes(), path)?,
         args: words.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?,
         env: environment.strings()?,
-        cwd: cwd(&args.process)?,
-        user: account.ids.clone(),
+        cwd: WorkingDirectory::Path(cwd(&args.process)?),
+        user: User::Become(account.ids.clone()),
         capabilities: capability::lower(&args.rights, args.root.repair)?,
         no_new_privs: !args.rights.new_privs && !args.root.repair,
         rlimits: last_of_each(&args.process.ulimits),
