@@ -4,11 +4,14 @@ pub mod capability;
 pub mod environment;
 pub mod file;
 pub mod identity;
+pub mod kept;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod nsenter;
 pub mod process;
 pub mod root;
+pub mod unshare;
 
 use std::ffi::CString;
 use std::path::Path;

@@ -9,6 +9,7 @@ mod caller;
 mod commands;
 mod failure;
 mod inside;
+mod launch;
 mod lower;
 mod output;
 mod own_binary;
@@ -20,6 +21,7 @@ mod scratch;
 mod session;
 mod start;
 mod sweep;
+mod target;
 mod terminal;
 
 use args::{Cli, Verb};

@@ -229,8 +229,9 @@ impl Planner<'_> {
 
     /// What the user should know.
     fn promise(&mut self) {
-        // Who repairs a system with the host's own /proc has asked for it.
-        if !self.is_new(Kind::Pid) && self.sandbox.system != SystemMounts::Caller {
+        // Who repairs a system with the host's own /proc has asked for it, and whose root isn't new expects no house.
+        let keeps_the_house = self.sandbox.root.is_callers() || self.sandbox.system == SystemMounts::Caller;
+        if !self.is_new(Kind::Pid) && !keeps_the_house {
             self.notes.push(
                 "the PID namespace is shared: when izba dies the program is killed, but not what it has left in the background".to_owned(),
             );
