@@ -11,13 +11,12 @@ use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, ope
 
 use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
+use crate::mountinfo::MountLine;
 use crate::namespace::Kind;
 use crate::rootfs::{Root, SystemMounts, Writes};
 use crate::sandbox::{Sandbox, Terminal};
+use crate::survey::Id;
 use crate::visibility;
-
-/// The inode number of /proc/PID/ns/user of the initial user namespace: PROC_USER_INIT_INO in linux/proc_ns.h.
-const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Paths of /proc and /sys that leak or harm: hidden. The list that OCI engines share.
 const MASKED: [&str; 10] = [
@@ -101,7 +100,8 @@ impl Facts {
     /// # Errors
     /// The root can't be opened or isn't a directory.
     pub fn gather(sandbox: &Sandbox) -> io::Result<Self> {
-        let initial = stat("/proc/self/ns/user").is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE);
+        let initial =
+            stat("/proc/self/ns/user").is_ok_and(|stat| Id { kind: Kind::User, inode: stat.st_ino }.is_initial());
         // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
         let judged = !initial || !sandbox.namespaces.is_shared(Kind::User);
         let mounts =
@@ -239,7 +239,7 @@ fn is_closed(root: &OwnedFd, target: &Path, existing: usize) -> Option<bool> {
 fn submounts(root: &OwnedFd) -> Vec<String> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", root.as_raw_fd())).unwrap_or_default();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    let points = mountinfo.lines().filter_map(MountLine::parse).map(|line| line.point);
     points.filter(|point| Path::new(point).starts_with(&path) && Path::new(point) != path).map(str::to_owned).collect()
 }
 

@@ -51,6 +51,7 @@ mod supervise;
 
 pub mod contents;
 pub mod keep;
+pub mod mountinfo;
 pub mod survey;
 
 pub mod diagnose;

@@ -1,13 +1,15 @@
 //! May procfs or sysfs be mounted in a new user namespace? Only where the caller sees one fully: nothing of it
 //! is hidden by another mount (mount_too_revealing() in fs/namespace.c).
 
+use crate::mountinfo::MountLine;
+
 /// Judges from the text of /proc/self/mountinfo: proc(5). `read_only` says that the new mount is to be read-only, as a
 /// mount that may be written isn't given to who only sees one that may not.
 pub fn fully_visible(mountinfo: &str, fstype: &str, read_only: bool) -> bool {
     let mounts: Vec<MountLine<'_>> = mountinfo.lines().filter_map(MountLine::parse).collect();
     mounts
         .iter()
-        .filter(|mount| mount.fstype == fstype && mount.root == "/" && (read_only || !mount.read_only))
+        .filter(|mount| mount.fstype == fstype && mount.root == "/" && (read_only || !mount.is_read_only()))
         .any(|mount| !mounts.iter().any(|other| other.parent == mount.id && hides(mount, other)))
 }
 
@@ -17,7 +19,7 @@ pub fn hiding<'a>(mountinfo: &'a str, fstype: &str) -> Vec<&'a str> {
     let shown = mounts.iter().filter(|mount| mount.fstype == fstype && mount.root == "/");
     shown
         .flat_map(|mount| mounts.iter().filter(|other| other.parent == mount.id && hides(mount, other)))
-        .map(|over| over.mount_point)
+        .map(|over| over.point)
         .collect()
 }
 
@@ -41,33 +43,8 @@ const EMPTY_MOUNT_POINTS: [&str; 14] = [
 ];
 
 fn hides(mount: &MountLine<'_>, over: &MountLine<'_>) -> bool {
-    let inside = over.mount_point.strip_prefix(mount.mount_point).unwrap_or(over.mount_point);
+    let inside = over.point.strip_prefix(mount.point).unwrap_or(over.point);
     !EMPTY_MOUNT_POINTS.contains(&inside)
-}
-
-/// What matters of a line: "36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw".
-struct MountLine<'a> {
-    id: &'a str,
-    parent: &'a str,
-    root: &'a str,
-    mount_point: &'a str,
-    read_only: bool,
-    fstype: &'a str,
-}
-
-impl<'a> MountLine<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ');
-        Some(Self {
-            id: fields.next()?,
-            parent: fields.next()?,
-            root: fields.nth(1)?,
-            mount_point: fields.next()?,
-            read_only: fields.next()?.split(',').any(|option| option == "ro"),
-            fstype: after.split(' ').next()?,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod entry;
 pub mod mount;
 pub mod namespace;
 pub mod network;
+pub mod nsfs;
 pub mod path;
 pub mod process;
 pub mod rlimit;

@@ -7,9 +7,9 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 pub use rustix::fs::{
-    Access, AtFlags, CWD, Dev, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, Statx,
-    StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat, openat,
-    readlinkat, stat, statat, statfs, symlinkat, unlinkat,
+    Access, AtFlags, CWD, Dev, DirEntry, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs,
+    Statx, StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat,
+    openat, readlinkat, readlinkat_raw, stat, statat, statfs, symlinkat, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 pub use rustix::io::{read, write};
@@ -47,4 +47,12 @@ pub fn openat2(
         }
     }
     Err(Errno::AGAIN)
+}
+
+/// What is in a directory: readdir(3).
+///
+/// # Errors
+/// ENOTDIR. Each entry can be an error too.
+pub fn directory_entries(dir: BorrowedFd<'_>) -> Result<impl Iterator<Item = Result<DirEntry, Errno>>, Errno> {
+    rustix::fs::Dir::read_from(dir)
 }

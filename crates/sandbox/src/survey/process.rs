@@ -1,0 +1,120 @@
+//! One process, read through a descriptor of its directory in /proc: that stays the process's own when its id is given to another, and
+//! says ESRCH from then on.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
+
+use izba_sys::Errno;
+use izba_sys::path::{Mode, OFlags, directory_entries, fstat, openat, read as read_bytes, readlinkat_raw};
+
+use super::status::Status;
+use super::{Detail, Id, SeenProcess, relation};
+use crate::namespace::Kind;
+
+/// In the order of [`Kind::ALL`].
+const LINKS: [&CStr; 8] = [c"ns/user", c"ns/mnt", c"ns/pid", c"ns/net", c"ns/ipc", c"ns/uts", c"ns/cgroup", c"ns/time"];
+
+/// Of what the next children are in, and its kind.
+const FOR_CHILDREN: [(&CStr, Kind); 2] = [(c"ns/pid_for_children", Kind::Pid), (c"ns/time_for_children", Kind::Time)];
+
+/// Longer command lines are cut: nobody reads them, and they can be megabytes.
+const LONGEST_COMMAND: usize = 4096;
+
+/// The ids of all processes, as the kernel lists them: ascending.
+pub(super) fn pids(proc: &OwnedFd) -> io::Result<Vec<i32>> {
+    Ok(numbers(proc.as_fd())?)
+}
+
+/// The entries of a directory of /proc whose names are numbers.
+pub(super) fn numbers(dir: BorrowedFd<'_>) -> Result<Vec<i32>, Errno> {
+    let mut numbers = Vec::new();
+    for entry in directory_entries(dir)? {
+        numbers.extend(entry?.file_name().to_str().ok().and_then(|name| i32::from_str(name).ok()));
+    }
+    Ok(numbers)
+}
+
+/// Opens an entry of a directory of /proc.
+pub(super) fn open_directory(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Reads a process, and adds those of its namespaces that aren't known yet.
+///
+/// # Errors
+/// EACCES where its namespaces may not be read; ESRCH or ENOENT where it has gone.
+pub(super) fn read(
+    proc: &OwnedFd,
+    pid: i32,
+    detail: Detail,
+    known: &mut relation::Known,
+) -> Result<SeenProcess, Errno> {
+    let dir = open_directory(proc, &pid.to_string())?;
+    let mut process = SeenProcess { pid, uid: fstat(&dir)?.st_uid, ..SeenProcess::default() };
+    let mut first = false;
+    for (kind, path) in Kind::ALL.into_iter().zip(LINKS) {
+        let entered = namespace(dir.as_fd(), path, known, &mut first)?;
+        process.namespaces[kind as usize] = entered.map(|id| id.inode);
+    }
+    for (path, kind) in FOR_CHILDREN {
+        let children = namespace(dir.as_fd(), path, known, &mut false)?;
+        process.for_children.extend(children.filter(|&id| process.namespace(kind) != Some(id)));
+    }
+    if first || detail == Detail::All {
+        describe(dir.as_fd(), &mut process)?;
+    }
+    Ok(process)
+}
+
+/// The namespace that a link shows. One that isn't known is opened: if the process has changed over meanwhile, that is the one that counts.
+/// `None` where the kernel lacks the kind, or a zombie has left it.
+fn namespace(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    known: &mut relation::Known,
+    first: &mut bool,
+) -> Result<Option<Id>, Errno> {
+    let id = match link(dir, path) {
+        Err(Errno::NOENT) => return Ok(None),
+        answer => answer?,
+    };
+    if let Some(seen) = id.and_then(|id| known.get(&id)) {
+        // It may be known from above only, as another's parent or owner.
+        *first |= seen.members.is_empty();
+        return Ok(id);
+    }
+    *first = true;
+    match openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(fd) => relation::add(known, fd.as_fd()).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The id in a link of /proc/PID/ns or /proc/PID/fd; `None` where it leads to something else.
+pub(super) fn link(dir: BorrowedFd<'_>, path: &CStr) -> Result<Option<Id>, Errno> {
+    let mut buffer = [0; 64];
+    let length = readlinkat_raw(dir, path, &mut buffer)?;
+    let text = buffer.get(..length).and_then(|text| std::str::from_utf8(text).ok());
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// Parent, PIDs and command.
+fn describe(dir: BorrowedFd<'_>, process: &mut SeenProcess) -> Result<(), Errno> {
+    let mut buffer = [0; LONGEST_COMMAND];
+    let text = String::from_utf8_lossy(file(dir, c"status", &mut buffer)?).into_owned();
+    let status = Status::parse(&text);
+    process.command = status.command(file(dir, c"cmdline", &mut buffer)?);
+    process.parent = status.parent;
+    process.pids = if status.pids.is_empty() { vec![process.pid] } else { status.pids };
+    Ok(())
+}
+
+/// The start of a file, as far as it fits.
+fn file<'b>(dir: BorrowedFd<'_>, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let length = read_bytes(&file, &mut *buffer)?;
+    Ok(buffer.get(..length).unwrap_or_default())
+}
