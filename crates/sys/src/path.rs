@@ -9,7 +9,7 @@ use rustix::path::Arg;
 pub use rustix::fs::{
     Access, AtFlags, CWD, Dev, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, Statx,
     StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat, openat,
-    readlinkat, stat, statat, statfs, symlinkat, unlinkat,
+    readlinkat, renameat, stat, statat, statfs, symlinkat, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 pub use rustix::io::{read, write};
