@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod environment;
+pub mod exec;
 pub mod file;
 pub mod identity;
 pub mod memory;
@@ -31,6 +32,8 @@ const HOSTNAME: &str = "izba";
 #[derive(Debug)]
 pub struct Lowered {
     pub sandbox: Sandbox,
+    /// What the program's user is called.
+    pub user: Option<String>,
     pub notes: Vec<String>,
 }
 
@@ -65,7 +68,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         process: process::lower(args, &account, &environment)?,
         namespaces,
     };
-    Ok(Lowered { sandbox, notes })
+    Ok(Lowered { sandbox, user: account.name, notes })
 }
 
 fn home(account: &Account) -> Option<&Path> {

@@ -9,6 +9,7 @@ mod caller;
 mod commands;
 mod failure;
 mod inside;
+mod launch;
 mod lower;
 mod output;
 mod own_binary;

@@ -22,7 +22,7 @@ use izba_sandbox::capability::Capability;
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
-use izba_sandbox::sandbox::{self, Sandbox};
+use izba_sandbox::sandbox::{self, Sandbox, User, WorkingDirectory};
 use izba_sandbox::survey::Id;
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +103,7 @@ pub struct Asked<'a> {
 }
 
 impl Record {
-    /// Of a program that has just been executed. `None` if it has ended already.
+    /// Of a program that has just been executed. `None` if it has ended already, or is none that a second one can be made like.
     pub fn of(name: &Name, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Option<Self> {
         Some(Self {
             version: VERSION,
@@ -117,7 +117,7 @@ impl Record {
             user: asked.user.map(str::to_owned),
             no_pivot: sandbox.no_pivot,
             namespaces: Kinds::of(child.program(), &sandbox.namespaces),
-            intent: Intent::of(&sandbox.process),
+            intent: Intent::of(&sandbox.process)?,
         })
     }
 
@@ -144,20 +144,21 @@ fn now() -> u64 {
 }
 
 impl Intent {
-    fn of(process: &sandbox::Process) -> Self {
+    fn of(process: &sandbox::Process) -> Option<Self> {
+        let (User::Become(ids), WorkingDirectory::Path(cwd)) = (&process.user, &process.cwd) else { return None };
         let asked = &process.rlimits;
         let inherited = Rlimit::own().filter(|limit| !asked.iter().any(|asked| asked.resource == limit.resource));
-        Self {
-            uid: process.user.uid,
-            gid: process.user.gid,
-            groups: process.user.groups.clone(),
+        Some(Self {
+            uid: ids.uid,
+            gid: ids.gid,
+            groups: ids.groups.clone(),
             capabilities: process.capabilities.iter().collect(),
             no_new_privs: process.no_new_privs,
             limits: asked.iter().copied().chain(inherited).collect(),
             oom_score_adj: process.oom_score_adj,
             env: process.env.iter().map(|variable| Text(variable.to_bytes().to_vec())).collect(),
-            cwd: Text(process.cwd.as_os_str().as_bytes().to_vec()),
-        }
+            cwd: Text(cwd.as_os_str().as_bytes().to_vec()),
+        })
     }
 }
 

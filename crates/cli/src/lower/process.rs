@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sandbox::account::Account;
 use izba_sandbox::rlimit::Rlimit;
@@ -12,12 +12,12 @@ use izba_sys::terminal::{isatty, tcgetwinsize};
 
 use super::environment::Environment;
 use super::{c_string, capability};
-use crate::args::run::{ProcessArgs, RunArgs};
+use crate::args::run::RunArgs;
 use crate::failure::{Failure, NOT_FOUND, Result};
 use crate::parse::path::in_root;
 
 /// Where PATH isn't set, as execvp(3) has it, but without the working directory.
-const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
+pub const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
 
 pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Result<Process> {
     let words = words(&args.root_and_command[1..], account);
@@ -26,20 +26,20 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
         candidates: candidates(words[0].as_bytes(), path)?,
         args: words.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?,
         env: environment.strings()?,
-        cwd: WorkingDirectory::Path(cwd(&args.process)?),
+        cwd: WorkingDirectory::Path(cwd(args.process.workdir.as_deref())?),
         user: User::Become(account.ids.clone()),
         capabilities: capability::lower(&args.rights, args.root.repair)?,
         no_new_privs: !args.rights.new_privs && !args.root.repair,
         rlimits: last_of_each(&args.process.ulimits),
         oom_score_adj: args.process.oom_score_adj,
         descriptors: descriptors(&args.process.descriptors),
-        terminal: terminal(&args.process),
+        terminal: terminal(args.process.tty, args.process.no_tty),
         init: if args.process.no_init { Init::Program } else { Init::Builtin },
     })
 }
 
 /// Without a command it is the user's shell. Never empty.
-fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
+pub fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
     // As everywhere, "--" ends the options, where they have ended already.
     let command = command.strip_prefix(&[OsString::from("--")]).unwrap_or(command);
     if command.is_empty() {
@@ -49,7 +49,7 @@ fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
 }
 
 /// As execvp(3), but a relative part of PATH isn't searched: what lies in the working directory isn't a command.
-fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
+pub fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
     if name.is_empty() {
         return Err(Failure::new("the name of the program is empty").status(NOT_FOUND));
     }
@@ -68,8 +68,8 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
     Ok(found)
 }
 
-fn cwd(args: &ProcessArgs) -> Result<PathBuf> {
-    let Some(dir) = &args.workdir else { return Ok(PathBuf::from("/")) };
+pub fn cwd(workdir: Option<&Path>) -> Result<PathBuf> {
+    let Some(dir) = workdir else { return Ok(PathBuf::from("/")) };
     in_root(dir.as_os_str()).map_err(|why| Failure::new(format!("--workdir: {why}")))
 }
 
@@ -87,9 +87,9 @@ fn descriptors(wanted: &[i32]) -> Vec<i32> {
 }
 
 /// A new terminal where the caller sits at one, and where nothing is redirected: then the program may take it over.
-fn terminal(args: &ProcessArgs) -> Terminal {
+pub fn terminal(tty: bool, no_tty: bool) -> Terminal {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    let wanted = !args.no_tty && (args.tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
+    let wanted = !no_tty && (tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
     if !wanted {
         return Terminal::Inherit;
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_working_directory_is_a_path_of_the_root() {
-        let dir = |text: &str| cwd(&ProcessArgs { workdir: Some(text.into()), ..ProcessArgs::default() });
+        let dir = |text: &str| cwd(Some(Path::new(text)));
         assert_eq!(dir("/a/./b/").unwrap().as_os_str(), "/a/b");
         assert!(dir("a").is_err() && dir("/a/..").is_err());
     }

@@ -22,7 +22,10 @@ impl FromStr for Signal {
             .filter(|number| (1..=signal::last()).contains(number))
             .map(Self)
             .ok_or_else(|| {
-                format!("no signal is called {text:?}: use a name of signal(7), such as TERM, or 1 to {}", signal::last())
+                format!(
+                    "no signal is called {text:?}: use a name of signal(7), such as TERM, or 1 to {}",
+                    signal::last()
+                )
             })
     }
 }
@@ -30,7 +33,8 @@ impl FromStr for Signal {
 /// Counted from either end: which numbers they have is the C library's business.
 fn real_time(name: &str) -> Option<i32> {
     let offset = |text: &str| if text.is_empty() { Some(0) } else { text.get(1..)?.parse::<u8>().ok().map(i32::from) };
-    let number = if let Some(rest) = name.strip_prefix("RTMIN").filter(|rest| rest.is_empty() || rest.starts_with('+')) {
+    let number = if let Some(rest) = name.strip_prefix("RTMIN").filter(|rest| rest.is_empty() || rest.starts_with('+'))
+    {
         signal::first_real_time() + offset(rest)?
     } else {
         let rest = name.strip_prefix("RTMAX").filter(|rest| rest.is_empty() || rest.starts_with('-'))?;
@@ -59,7 +63,8 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Signal(number)), "{text}");
         }
-        for bad in ["", "0", "65", "-9", "+9", "TERMX", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+"] {
+        for bad in ["", "0", "65", "-9", "+9", "TERMX", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+"]
+        {
             assert!(bad.parse::<Signal>().is_err(), "{bad}");
         }
     }

@@ -72,7 +72,9 @@ mod tests {
     #[test]
     fn made_up_names_are_names() {
         let long = "x".repeat(100);
-        for (program, expected) in [("/bin/sh", "sh-7"), ("[", "run-7"), ("./-a b", "ab-7"), ("", "run-7"), ("5", "5-7")] {
+        for (program, expected) in
+            [("/bin/sh", "sh-7"), ("[", "run-7"), ("./-a b", "ab-7"), ("", "run-7"), ("5", "5-7")]
+        {
             let name = Name::made_up(program.as_ref(), 7);
             assert_eq!(name.as_str(), expected);
             assert!(name.as_str().parse::<Name>().is_ok());

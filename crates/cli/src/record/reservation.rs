@@ -43,8 +43,7 @@ impl Reservation {
     /// shares the directory.
     pub fn of_any(program: &std::ffi::OsStr, caller: &Caller) -> Result<Self> {
         let (runs, path) = runs(caller)?;
-        let failed =
-            |errno: Errno| Failure::new(format!("cannot make a record in {path}")).caused_by(&errno);
+        let failed = |errno: Errno| Failure::new(format!("cannot make a record in {path}")).caused_by(&errno);
         let own = std::process::id();
         for number in (0..TRIES).map(|more| own.wrapping_add(more << 22)) {
             let name = Name::made_up(program, number);
