@@ -9,6 +9,7 @@ mod caller;
 mod commands;
 mod failure;
 mod inside;
+mod kept;
 mod launch;
 mod lower;
 mod output;
