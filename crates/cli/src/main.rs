@@ -20,6 +20,7 @@ mod scratch;
 mod session;
 mod start;
 mod sweep;
+mod table;
 mod terminal;
 
 use args::{Cli, Verb};

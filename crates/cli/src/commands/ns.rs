@@ -4,6 +4,7 @@ mod enter;
 mod keep;
 mod limits;
 mod list;
+mod look;
 mod map;
 mod run;
 mod show;
