@@ -1,6 +1,7 @@
 //! `izba ns`.
 
 mod enter;
+mod json;
 mod keep;
 mod limits;
 mod list;

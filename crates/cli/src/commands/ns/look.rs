@@ -5,9 +5,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use izba_sandbox::account::{Accounts, UserSpec, Who};
-use izba_sandbox::survey::{Detail, Id, Link, Survey};
+use izba_sandbox::survey::{Detail, Id, Survey};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
-use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -47,15 +46,6 @@ impl Look {
             ref many => format!("{} processes", many.len()),
         };
         output::note(format!("the namespaces of {which} may not be read{remedy}"));
-    }
-}
-
-/// Another namespace, for programs: its number, null where there is none, "hidden" where it is out of sight.
-pub fn link_json(link: Link) -> Value {
-    match link {
-        Link::None => Value::Null,
-        Link::To(id) => id.inode.into(),
-        Link::Hidden => "hidden".into(),
     }
 }
 

@@ -1,9 +1,8 @@
 //! What is shown of one namespace.
 
 use izba_sandbox::survey::{Link, SeenNamespace, SeenProcess};
-use serde_json::{Value, json};
 
-use super::super::look::{Look, link_json};
+use super::super::look::Look;
 use crate::args::ns::list::Column;
 use crate::table::{Title, numbers, words};
 
@@ -57,31 +56,4 @@ fn link(link: Link) -> Option<String> {
         Link::To(id) => Some(id.inode.to_string()),
         Link::Hidden => Some("hidden".to_owned()),
     }
-}
-
-pub(super) fn json(look: &Look, seen: &SeenNamespace) -> Value {
-    let paths: Vec<_> = seen.pins.iter().map(|path| path.to_string_lossy()).collect();
-    json!({
-        "type": seen.id.kind.proc_name(),
-        "id": seen.id.inode,
-        "unique": seen.unique,
-        "processes": seen.members.len(),
-        "leader": look.survey.leader(seen.id).map(|leader| leader_json(look, leader)),
-        "owner": link_json(seen.owner),
-        "ownerUid": look.survey.owner_uid(seen.id),
-        "parent": link_json(seen.parent),
-        "name": look.names.get(&seen.id),
-        "paths": paths,
-    })
-}
-
-fn leader_json(look: &Look, leader: &SeenProcess) -> Value {
-    json!({
-        "pid": leader.pid,
-        "parent": leader.parent,
-        "pids": leader.pids,
-        "uid": leader.uid,
-        "user": look.users.name(leader.uid),
-        "command": leader.command,
-    })
 }
