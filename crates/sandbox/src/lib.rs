@@ -48,6 +48,7 @@ mod child;
 mod message;
 pub mod parent;
 mod supervise;
+mod visit;
 
 pub mod contents;
 pub mod keep;
