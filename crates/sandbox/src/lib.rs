@@ -52,6 +52,7 @@ mod visit;
 
 pub mod contents;
 pub mod keep;
+pub mod limits;
 pub mod mountinfo;
 pub mod survey;
 

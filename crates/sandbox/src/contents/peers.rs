@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::net::{Conversation, FoundInterface, errno};
 use super::{Door, ENTERING, Interface, Peer, Unreadable};
 use crate::survey::Id;
-use crate::visit::{Errand, Visitors};
+use crate::visit::{Errand, Visitors, is_own};
 
 /// More candidates than this are told apart by their hardware addresses first.
 const FEW: usize = 8;
@@ -139,6 +139,11 @@ impl Look<'_> {
                     break;
                 }
             }
+        }
+        // Whoever may look into nothing but its own may still show what it can open.
+        if is_own(*id) {
+            let closed = self.namespaces.iter().zip(&self.found).filter(|(_, found)| found.is_err());
+            known.extend(numbers(&mut conversation, closed.map(|((id, door), _)| (*id, door))));
         }
         known
     }
