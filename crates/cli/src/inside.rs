@@ -10,7 +10,7 @@ use izba_sandbox::idmap::IdMaps;
 use izba_sandbox::namespace::{Namespace, Namespaces};
 use izba_sandbox::parent;
 use izba_sandbox::plan::Plan;
-use izba_sandbox::rootfs::{Root, SystemMounts};
+use izba_sandbox::rootfs::{CallerRoot, Root, SystemMounts};
 use izba_sandbox::sandbox::{Init, Sandbox};
 
 use crate::args::internal;
@@ -39,7 +39,7 @@ pub fn remove(maps: IdMaps, trees: Vec<OsString>) -> Result<()> {
 fn sandbox(maps: IdMaps, words: Vec<OsString>) -> Result<Sandbox> {
     let args = [vec![OsString::from("izba")], words].concat();
     // The very program that runs, wherever it came from.
-    let mut sandbox = Sandbox::new(Root::Caller, c"/proc/self/exe", &[]);
+    let mut sandbox = Sandbox::new(Root::Caller(CallerRoot::default()), c"/proc/self/exe", &[]);
     sandbox.namespaces = Namespaces { user: Namespace::New(maps), mount: Namespace::New(()), ..Namespaces::shared() };
     sandbox.system = SystemMounts::None;
     sandbox.process.args = args.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?;

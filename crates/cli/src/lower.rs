@@ -4,11 +4,14 @@ pub mod capability;
 pub mod environment;
 pub mod file;
 pub mod identity;
+pub mod kept;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod nsenter;
 pub mod process;
 pub mod root;
+pub mod unshare;
 
 use std::ffi::CString;
 use std::path::Path;
@@ -60,6 +63,8 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
+        cgroups: Vec::new(),
+        requires: None,
         process: process::lower(args, &account, &environment)?,
         namespaces,
     };

@@ -9,6 +9,7 @@ mod caller;
 mod commands;
 mod failure;
 mod inside;
+mod launch;
 mod lower;
 mod output;
 mod own_binary;
@@ -21,6 +22,7 @@ mod session;
 mod start;
 mod sweep;
 mod table;
+mod target;
 mod terminal;
 
 use args::{Cli, Verb};

@@ -143,6 +143,8 @@ pub enum Call {
     Fork { namespaces: CloneFlags },
     /// clone(2) with CLONE_VM|CLONE_VFORK: the same, in memory that is shared until the child executes.
     Vfork,
+    /// pidfd_send_signal(2) with signal 0: ESRCH where the process of this descriptor of the caller's has ended.
+    RequireRunning { pidfd: i32 },
     /// prctl(PR_SET_PDEATHSIG, SIGKILL)
     DieWithParent,
     /// setsid(2)

@@ -367,6 +367,7 @@ impl Executor<'_> {
                 signal::default_action(signal::SIGCHLD);
                 Ok(())
             }
+            Call::RequireRunning { pidfd } => signal::check_running(*pidfd),
             Call::ReplaceArguments(name) => izba_sys::title::replace_arguments(name),
             Call::Setsid => terminal::setsid().map(drop),
             Call::NewSessionKeyring => match credential::join_new_session_keyring() {

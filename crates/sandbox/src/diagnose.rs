@@ -139,6 +139,12 @@ fn no_call() -> Hint {
 /// Which of several kinds was refused? Each is tried alone.
 fn namespaces(kinds: &[Kind], errno: Errno) -> Option<Hint> {
     let around = Circumstances::read();
+    if errno == Errno::PERM && !kinds.contains(&Kind::User) && !around.caller.may("SYS_ADMIN") {
+        return Some(Hint::new(
+            "only with a new user namespace can an ordinary user make other namespaces",
+            "add a user namespace in which you are root (izba ns run --map-root), or run izba as root",
+        ));
+    }
     let user = if kinds.contains(&Kind::User) { CloneFlags::NEWUSER } else { CloneFlags::empty() };
     let mut ordered = kinds.to_vec();
     ordered.sort();

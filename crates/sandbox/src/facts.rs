@@ -14,7 +14,7 @@ use crate::capability::{Capabilities, Capability};
 use crate::mountinfo::MountLine;
 use crate::namespace::Kind;
 use crate::rootfs::{Root, SystemMounts, Writes};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Terminal};
 use crate::survey::Id;
 use crate::visibility;
 
@@ -62,6 +62,8 @@ pub struct Facts {
     pub denies_setgroups: bool,
     /// Has the user namespace that is to be joined given it up?
     pub joined_denies_setgroups: bool,
+    /// Has a root that isn't new a /dev/ptmx to open terminals with?
+    pub has_terminals: bool,
     /// What is known of the root directory.
     pub root: RootFacts,
 }
@@ -118,6 +120,7 @@ impl Facts {
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
             denies_setgroups: !initial && denies_setgroups(Path::new("/proc/self/ns/user")),
             joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(denies_setgroups),
+            has_terminals: has_terminals(sandbox),
             root: root_facts(sandbox)?,
         })
     }
@@ -126,6 +129,18 @@ impl Facts {
     pub fn may(&self, capability: &str) -> bool {
         capability.parse::<Capability>().is_ok_and(|capability| self.effective.contains(capability))
     }
+}
+
+/// Looked for only where a terminal is wanted. In a mount namespace that no process stands for it is there, most likely.
+fn has_terminals(sandbox: &Sandbox) -> bool {
+    let Root::Caller(kept) = &sandbox.root else { return true };
+    if sandbox.process.terminal == Terminal::Inherit {
+        return true;
+    }
+    let joined = sandbox.namespaces.joined(Kind::Mount).filter(|path| path.ends_with("ns/mnt"));
+    let of_process = joined.and_then(|path| path.ancestors().nth(2)).map(|process| process.join("root"));
+    let root = kept.chroot.clone().or(of_process);
+    root.is_none_or(|root| std::fs::symlink_metadata(root.join("dev/ptmx")).is_ok())
 }
 
 fn effective_capabilities() -> Capabilities {

@@ -102,6 +102,12 @@ impl IdMap {
         Some(range.outside + (inside - range.inside))
     }
 
+    /// The inner id of an outer one.
+    pub fn inside_of(&self, outside: u32) -> Option<u32> {
+        let range = self.0.iter().find(|range| range.outside <= outside && u64::from(outside) < range.outside_end())?;
+        Some(range.inside + (outside - range.outside))
+    }
+
     /// Does it map no id but this one?
     pub fn is_only(&self, outside: u32) -> bool {
         matches!(self.0[..], [range] if range.count == 1 && range.outside == outside)
@@ -112,6 +118,16 @@ impl fmt::Display for IdMap {
     /// The text that the kernel's file takes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|range| writeln!(f, "{range}"))
+    }
+}
+
+impl FromStr for IdMap {
+    type Err = String;
+
+    /// Takes the text of /proc/PID/uid_map or gid_map. It is empty where nobody has written a map yet.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ranges = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(":").parse());
+        ranges.collect::<Result<_, String>>().map(Self)
     }
 }
 
@@ -138,6 +154,11 @@ pub struct IdMaps {
 }
 
 impl IdMaps {
+    /// No ids at all: everybody is nobody inside until somebody maps some, user_namespaces(7).
+    pub fn none() -> Self {
+        Self { uids: IdMap::default(), gids: IdMap::default(), writer: MapWriter::Direct, deny_setgroups: false }
+    }
+
     /// An ordinary user's own ids and nothing else, with no helper and no set-up.
     pub fn own_ids(inside: (u32, u32), outside: (u32, u32)) -> Self {
         Self {
@@ -203,6 +224,16 @@ mod tests {
         for bad in ["", "0", "0:1", "0:1:0", "0:1:2:3", "0:4294967295:1", "-1:0:1", "0:0:4294967296", "a:b:c"] {
             assert!(bad.parse::<IdRange>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_kernels_own_maps_are_read() {
+        let map: IdMap = "         0          0 4294967295\n".parse().unwrap();
+        assert_eq!((map.outside_of(1000), map.inside_of(1000)), (Some(1000), Some(1000)));
+        let map: IdMap = "0 1000 1\n1 100000 65536\n".parse().unwrap();
+        assert_eq!((map.inside_of(1000), map.inside_of(100_032), map.inside_of(7)), (Some(0), Some(33), None));
+        assert_eq!("".parse(), Ok(IdMap::default()));
+        assert!("0 1\n".parse::<IdMap>().is_err());
     }
 
     #[test]

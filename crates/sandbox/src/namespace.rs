@@ -123,6 +123,16 @@ impl<With> Namespace<With> {
     }
 }
 
+/// What a new network namespace's loopback interface is: it is made down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// Set up.
+    #[default]
+    Up,
+    /// Left down.
+    Down,
+}
+
 /// How far the clocks of a new time namespace are ahead of the caller's, in seconds: time_namespaces(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockOffsets {
@@ -142,7 +152,7 @@ pub struct Namespaces {
     /// Process ids.
     pub pid: Namespace,
     /// The network stack.
-    pub net: Namespace,
+    pub net: Namespace<Loopback>,
     /// System V IPC and POSIX message queues.
     pub ipc: Namespace,
     /// Host name and NIS domain name.
@@ -160,7 +170,7 @@ impl Namespaces {
             user: Namespace::Share,
             mount: Namespace::New(()),
             pid: Namespace::New(()),
-            net: Namespace::New(()),
+            net: Namespace::New(Loopback::Up),
             ipc: Namespace::New(()),
             uts: Namespace::New(()),
             cgroup: Namespace::New(()),

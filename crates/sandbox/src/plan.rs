@@ -3,6 +3,7 @@
 //! Planning is a pure function of the intent and the [`Facts`], so plans are printed, compared and tested without root.
 //! Nothing is done that isn't in the plan.
 
+mod caller;
 mod enter;
 mod mounts;
 mod outside;
@@ -54,9 +55,17 @@ pub const NOT_ENFORCED: [&str; 4] = ["a seccomp filter", "Landlock rules", "LSM 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     pub candidates: Vec<CString>,
-    pub cwd: PathBuf,
+    /// To explain why a relative candidate isn't found: absolute in the root; `None` is where the caller is.
+    pub cwd: Option<PathBuf>,
     pub args: Vec<CString>,
     pub env: Vec<CString>,
+}
+
+impl Program {
+    /// Where it starts, as far as is known from outside.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.cwd.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| "/".into())
+    }
 }
 
 /// A few calls with one purpose.
@@ -97,7 +106,9 @@ impl Plan {
         planner.receive_from_parent();
         planner.enter_namespaces();
         planner.fork_early();
-        if sandbox.root != Root::Caller {
+        if let Root::Caller(kept) = &sandbox.root {
+            planner.change_mounts(kept)?;
+        } else {
             planner.open_sources()?;
             planner.open_root();
             planner.mount_system()?;
@@ -123,13 +134,13 @@ impl Plan {
 /// What can't go together, whatever the machine.
 fn check(sandbox: &Sandbox) -> Result<(), PlanError> {
     let namespaces = &sandbox.namespaces;
-    if sandbox.root != Root::Caller && !namespaces.is_new(Kind::Mount) {
+    if !sandbox.root.is_callers() && !namespaces.is_new(Kind::Mount) {
         return Err(PlanError::new(
             "a root file system is mounted in a mount namespace of its own, but the mount namespace is not to be new",
             "leave the mount namespace new, or give / as the root: then nothing is mounted",
         ));
     }
-    let mounts_nothing = sandbox.root == Root::Caller;
+    let mounts_nothing = sandbox.root.is_callers();
     if mounts_nothing && !(sandbox.mounts.is_empty() && sandbox.files.is_empty()) {
         return Err(PlanError::new(
             "mounts are made in a mount namespace of the sandbox's own, but the caller's root is kept as it is",
@@ -140,6 +151,15 @@ fn check(sandbox: &Sandbox) -> Result<(), PlanError> {
         return Err(PlanError::new(
             "kernel settings are written through a /proc of the sandbox's own, and none is mounted",
             "leave them out, or let the mount namespace be new",
+        ));
+    }
+    if let Root::Caller(kept) = &sandbox.root
+        && (kept.proc || kept.propagation.is_some())
+        && !namespaces.is_new(Kind::Mount)
+    {
+        return Err(PlanError::new(
+            "a change of mounts would be seen by everybody in the mount namespace, which is not new",
+            "let the mount namespace be new, or leave out the propagation and the new /proc",
         ));
     }
     if !namespaces.is_new(Kind::Uts) && (sandbox.hostname.is_some() || sandbox.domainname.is_some()) {
@@ -195,6 +215,10 @@ struct Planner<'a> {
     proc: Option<Slot>,
     dev: Option<Slot>,
     devpts: Option<Slot>,
+    /// The outer end of a terminal of the caller's, where the root that the program gets has none.
+    callers_terminal: Option<Slot>,
+    /// A working directory that was looked up before any namespace was joined.
+    outer_directory: Option<Slot>,
 }
 
 impl<'a> Planner<'a> {
@@ -218,6 +242,8 @@ impl<'a> Planner<'a> {
             proc: None,
             dev: None,
             devpts: None,
+            callers_terminal: None,
+            outer_directory: None,
         }
     }
 
@@ -299,7 +325,7 @@ impl<'a> Planner<'a> {
             slots: self.slots,
             program: Program {
                 candidates: process.candidates.clone(),
-                cwd: process.cwd.clone(),
+                cwd: program::shown_directory(&process.cwd),
                 args: process.args.clone(),
                 env: process.env.clone(),
             },

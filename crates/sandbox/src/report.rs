@@ -116,7 +116,7 @@ impl StepError {
         let errno = Errno::from_raw_os_error(report.errno);
         let mut error = Self::new(plan, step, call, errno);
         if let (Call::Exec, Some(root)) = (call, root) {
-            let exec = diagnose::exec_cause(root.as_fd(), &plan.program.cwd, &plan.program.candidates, errno);
+            let exec = diagnose::exec_cause(root.as_fd(), &plan.program.directory(), &plan.program.candidates, errno);
             error.hint = None;
             error.exec = Some(exec);
         }

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use izba_sys::mount::MountAttributes;
+use izba_sys::mount::{MountAttributes, Propagation};
 
 /// Where the root file system comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// The caller's own root; nothing is mounted or pivoted.
-    Caller,
+    /// The caller's own root, or that of the mount namespace that is joined.
+    Caller(CallerRoot),
     /// A directory.
     Directory {
         /// As the caller names it.
@@ -24,6 +24,25 @@ pub enum Root {
         /// The most that the tmpfs may hold, in bytes.
         size: u64,
     },
+}
+
+impl Root {
+    /// Is it the caller's own, or a joined one?
+    pub fn is_callers(&self) -> bool {
+        matches!(self, Self::Caller(_))
+    }
+}
+
+/// What is changed of a root that isn't new: nothing by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallerRoot {
+    /// The root directory is changed to this one with chroot(2). It is looked up before any namespace is joined, so that it can be
+    /// /proc/PID/root. Not a security boundary.
+    pub chroot: Option<PathBuf>,
+    /// How mounts travel between a new mount namespace and the caller's; as they do there where it is `None`.
+    pub propagation: Option<Propagation>,
+    /// Mount a new procfs over /proc. Needs a new mount namespace.
+    pub proc: bool,
 }
 
 /// What becomes of writes to a root directory.

@@ -2,6 +2,7 @@
 //! before it becomes one of these types.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::capability::Capabilities;
@@ -11,7 +12,7 @@ use crate::rootfs::{Mount, Root, SystemMounts};
 
 /// A program and the house that it is to live in.
 ///
-/// Made by the command line or by hand, read by [`crate::plan::Plan::new`]. It holds no descriptors and nothing
+/// Made by the command line or by hand, read by [`crate::plan::Plan::new`]. It owns no descriptors and nothing
 /// of the kernel's state, so it can be printed, compared and kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
@@ -34,6 +35,11 @@ pub struct Sandbox {
     pub domainname: Option<CString>,
     /// Kernel settings, written to /proc/sys of the new namespaces.
     pub sysctls: Vec<Sysctl>,
+    /// cgroup.procs files of the groups that the sandbox is put into, before any namespace is joined: cgroups(7).
+    pub cgroups: Vec<PathBuf>,
+    /// A pidfd of the caller's. If its process has ended when all that is joined has been opened, the start fails with ESRCH: what was
+    /// opened below /proc/PID could be another's of the same number.
+    pub requires: Option<RawFd>,
     /// The program.
     pub process: Process,
 }
@@ -65,12 +71,14 @@ impl Sandbox {
             hostname: None,
             domainname: None,
             sysctls: Vec::new(),
+            cgroups: Vec::new(),
+            requires: None,
             process: Process {
                 candidates: vec![program.to_owned()],
                 args: args.iter().map(|&arg| arg.to_owned()).collect(),
                 env: Vec::new(),
-                cwd: PathBuf::from("/"),
-                user: Ids::default(),
+                cwd: WorkingDirectory::Path(PathBuf::from("/")),
+                user: User::Become(Ids::default()),
                 capabilities: Capabilities::small(),
                 no_new_privs: true,
                 rlimits: Vec::new(),
@@ -113,12 +121,12 @@ pub struct Process {
     pub args: Vec<CString>,
     /// The environment, each `NAME=value`.
     pub env: Vec<CString>,
-    /// The working directory: an absolute path in the new root.
-    pub cwd: PathBuf,
-    /// The ids that it runs with, as seen inside.
-    pub user: Ids,
-    /// What stays in the bounding set (and, for root, in the effective and permitted ones). Inheritable and ambient
-    /// sets are always empty.
+    /// The working directory.
+    pub cwd: WorkingDirectory,
+    /// The ids that it runs with.
+    pub user: User,
+    /// What stays in the bounding set (and, for root, in the effective and permitted ones); inheritable and ambient sets are
+    /// emptied. Means nothing for [`User::Kept`].
     pub capabilities: Capabilities,
     /// PR_SET_NO_NEW_PRIVS: execve(2) grants no privileges, set-user-ID bits are ignored.
     pub no_new_privs: bool,
@@ -132,6 +140,26 @@ pub struct Process {
     pub terminal: Terminal,
     /// Who is PID 1.
     pub init: Init,
+}
+
+/// Where the program starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkingDirectory {
+    /// An absolute path in the root that the program gets.
+    Path(PathBuf),
+    /// Where the caller is; the root directory where that changes, by chroot(2) or by joining a mount namespace.
+    Kept,
+    /// A directory that is looked up before any namespace is joined: /proc/PID/cwd.
+    Outside(PathBuf),
+}
+
+/// With what ids the program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// With the ids, groups and capabilities that are there when all namespaces have been entered, as unshare(1) has it.
+    Kept,
+    /// With these.
+    Become(Ids),
 }
 
 /// User and group ids as seen inside the new user namespace.

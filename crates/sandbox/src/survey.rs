@@ -9,6 +9,7 @@
 
 pub mod holder;
 mod listing;
+mod open;
 mod process;
 mod relation;
 pub mod status;
@@ -278,8 +279,12 @@ fn pin(line: &MountLine<'_>) -> Option<(Id, PathBuf)> {
     Some((id, unescape(line.point)))
 }
 
-/// Whatever a path leads to is looked at before it is opened for reading, as that can do something to a device or wait for a FIFO.
-fn open_namespace(path: &Path) -> io::Result<OwnedFd> {
+/// Opens the namespace that a path leads to. What it leads to is looked at before it is opened for reading, as that can do something to a
+/// device or wait for a FIFO.
+///
+/// # Errors
+/// What open(2) gives; ENOTTY where it isn't a namespace.
+pub fn open_namespace(path: &Path) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let found = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     if u64::try_from(fstatfs(&found)?.f_type).ok() != Some(NSFS_MAGIC) {

@@ -18,7 +18,7 @@ use izba_sandbox::parent::{Outcome, spawn};
 use izba_sandbox::plan::Plan;
 use izba_sandbox::report::StartError;
 use izba_sandbox::rootfs::{Mount, MountSource, Root, Writes};
-use izba_sandbox::sandbox::{Ids, Init, Sandbox, Sysctl};
+use izba_sandbox::sandbox::{Ids, Init, Sandbox, Sysctl, User, WorkingDirectory};
 use izba_sys::credential::{CapabilitySet, CapabilitySets, DumpableBehavior, dumpable_behavior, set_capabilities};
 use izba_sys::mount::MountAttributes;
 
@@ -83,7 +83,7 @@ struct Found {
 }
 
 fn this_process() -> Found {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let words = [
         "SigBlk:",
         "SigIgn:",
@@ -210,7 +210,7 @@ fn the_embedding_program_stays_as_it_was() {
     variants[2].namespaces.user = mapped();
     variants[3].namespaces.time = Namespace::New(izba_sandbox::namespace::ClockOffsets { monotonic: 5, boottime: 5 });
     variants[4].namespaces.share(Kind::Pid);
-    variants[5].process.user = Ids { uid: 1000, gid: 1000, groups: vec![1001] };
+    variants[5].process.user = User::Become(Ids { uid: 1000, gid: 1000, groups: vec![1001] });
     for (number, sandbox) in variants.iter().enumerate() {
         assert_eq!(status(sandbox), 3, "variant {number}");
         assert_eq!(this_process(), before, "variant {number}");
@@ -253,7 +253,7 @@ fn failing(house: &House) -> Vec<(&'static str, Sandbox)> {
     let source = MountSource::Filesystem { fstype: "nosuchfs".into(), source: "x".into(), options: Vec::new() };
     fstype.mounts = vec![Mount { target: "/mnt".into(), source, attributes: MountAttributes::empty() }];
     let mut directory = good();
-    directory.process.cwd = "/no/such".into();
+    directory.process.cwd = WorkingDirectory::Path("/no/such".into());
     let mut program = good();
     program.process.candidates = vec![c("/bin/nothing")];
     let mut joined = good();

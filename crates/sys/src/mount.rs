@@ -5,8 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 pub use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags as MountAttributes, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags as MountAttributes, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_bind,
+    mount_bind_recursive, mount_change, move_mount, open_tree, unmount,
 };
 pub use rustix::process::{chroot, fchdir, pivot_root};
 

@@ -9,10 +9,11 @@ use rustix::path::Arg;
 pub use rustix::fs::{
     Access, AtFlags, CWD, Dev, DirEntry, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs,
     Statx, StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat,
-    openat, readlinkat, readlinkat_raw, stat, statat, statfs, symlinkat, unlinkat,
+    openat, readlinkat, readlinkat_raw, rmdir, stat, statat, statfs, symlinkat, unlink, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 pub use rustix::io::{read, write};
+pub use rustix::process::chdir;
 
 /// File-system magic of procfs: statfs(2).
 pub const PROC_MAGIC: u64 = 0x9fa0;

@@ -1,7 +1,7 @@
 //! Signals: masks, signalfd(2), sending.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -106,6 +106,20 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno
         libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
     };
     crate::check(result).map(drop)
+}
+
+/// Is the process that descriptor `pidfd` stands for still there? A zombie is; who may not be signalled is.
+///
+/// # Errors
+/// ESRCH where it isn't, EBADF where the descriptor isn't open or no pidfd.
+pub fn check_running(pidfd: RawFd) -> Result<(), Errno> {
+    // SAFETY: takes integers and a null pointer, and only looks.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, 0, std::ptr::null::<libc::siginfo_t>(), 0) };
+    match crate::check(result) {
+        Ok(_) | Err(Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Stops the calling process until somebody continues it, as a shell's job control expects.

@@ -2,9 +2,11 @@
 
 pub mod enter;
 pub mod keep;
+pub mod kinds;
 pub mod limits;
 pub mod list;
 pub mod map;
+pub mod program;
 pub mod run;
 pub mod show;
 pub mod tree;

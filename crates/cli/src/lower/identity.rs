@@ -106,7 +106,7 @@ fn range_for_root(text: &str) -> Result<IdMap> {
 }
 
 /// Given alone, either option stands for both; but the own group has its own number.
-fn map_by_hand(uids: &[IdRange], gids: &[IdRange], caller: &Caller) -> Result<IdMaps> {
+pub fn map_by_hand(uids: &[IdRange], gids: &[IdRange], caller: &Caller) -> Result<IdMaps> {
     let other = |ranges: &[IdRange], own: u32, others: u32| match *ranges {
         [IdRange { inside, outside, count: 1 }] if outside == own => vec![IdRange::one(inside, others)],
         _ => ranges.to_vec(),
@@ -157,7 +157,8 @@ impl Identity {
     }
 }
 
-fn subordinate_maps(own: (u32, u32), caller: &Caller, uids: &[(u32, u32)], gids: &[(u32, u32)]) -> Result<IdMaps> {
+/// The caller's own ids, as `own` names them inside, and its subordinate ones.
+pub fn subordinate_maps(own: (u32, u32), caller: &Caller, uids: &[(u32, u32)], gids: &[(u32, u32)]) -> Result<IdMaps> {
     Ok(IdMaps {
         uids: full_map(own.0, caller.uid, uids).map_err(Failure::new)?,
         gids: full_map(own.1, caller.gid, gids).map_err(Failure::new)?,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use izba_sandbox::account::Account;
 use izba_sandbox::rlimit::Rlimit;
-use izba_sandbox::sandbox::{Init, Process, Terminal};
+use izba_sandbox::sandbox::{Init, Process, Terminal, User, WorkingDirectory};
 use izba_sys::terminal::{isatty, tcgetwinsize};
 
 use super::environment::Environment;
@@ -17,7 +17,7 @@ use crate::failure::{Failure, NOT_FOUND, Result};
 use crate::parse::path::in_root;
 
 /// Where PATH isn't set, as execvp(3) has it, but without the working directory.
-const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
+pub const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
 
 pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Result<Process> {
     let words = words(&args.root_and_command[1..], account);
@@ -26,14 +26,14 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
         candidates: candidates(words[0].as_bytes(), path)?,
         args: words.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?,
         env: environment.strings()?,
-        cwd: cwd(&args.process)?,
-        user: account.ids.clone(),
+        cwd: WorkingDirectory::Path(cwd(&args.process)?),
+        user: User::Become(account.ids.clone()),
         capabilities: capability::lower(&args.rights, args.root.repair)?,
         no_new_privs: !args.rights.new_privs && !args.root.repair,
         rlimits: last_of_each(&args.process.ulimits),
         oom_score_adj: args.process.oom_score_adj,
         descriptors: descriptors(&args.process.descriptors),
-        terminal: terminal(&args.process),
+        terminal: terminal(args.process.tty, args.process.no_tty),
         init: if args.process.no_init { Init::Program } else { Init::Builtin },
     })
 }
@@ -49,7 +49,7 @@ fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
 }
 
 /// As execvp(3), but a relative part of PATH isn't searched: what lies in the working directory isn't a command.
-fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
+pub fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
     if name.is_empty() {
         return Err(Failure::new("the name of the program is empty").status(NOT_FOUND));
     }
@@ -87,9 +87,9 @@ fn descriptors(wanted: &[i32]) -> Vec<i32> {
 }
 
 /// A new terminal where the caller sits at one, and where nothing is redirected: then the program may take it over.
-fn terminal(args: &ProcessArgs) -> Terminal {
+pub fn terminal(tty: bool, no_tty: bool) -> Terminal {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    let wanted = !args.no_tty && (args.tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
+    let wanted = !no_tty && (tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
     if !wanted {
         return Terminal::Inherit;
     }

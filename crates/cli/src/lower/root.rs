@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use izba_sandbox::account::Accounts;
 use izba_sandbox::host;
-use izba_sandbox::rootfs::{Root, Writes};
+use izba_sandbox::rootfs::{CallerRoot, Root, Writes};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
 
 use super::memory;
@@ -105,7 +105,7 @@ impl Ground {
     /// With what becomes of writes. `home` is made in an assembled root, and belongs to `owner`.
     pub fn lower(&self, args: &RootArgs, home: Option<&Path>, owner: (u32, u32)) -> Result<Root> {
         match self {
-            Self::Caller { .. } => Ok(Root::Caller),
+            Self::Caller { .. } => Ok(Root::Caller(CallerRoot::default())),
             Self::Host => assembled(args, home, owner),
             Self::Directory { path, scratch } => {
                 let writes = writes(args, scratch.as_deref(), Writes::InPlace);

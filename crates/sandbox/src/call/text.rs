@@ -200,6 +200,7 @@ impl Text<'_> {
             Call::SetDumpable(on) => {
                 format!("prctl(PR_SET_DUMPABLE, {})", if *on { "SUID_DUMP_USER" } else { "SUID_DUMP_DISABLE" })
             }
+            Call::RequireRunning { pidfd } => format!("pidfd_send_signal({pidfd}, 0, NULL, 0)"),
             Call::DieWithParent => "prctl(PR_SET_PDEATHSIG, SIGKILL)".to_owned(),
             Call::SetRlimit { resource, soft, hard } => {
                 let show = |limit: &Option<u64>| limit.map_or("RLIM64_INFINITY".to_owned(), |limit| limit.to_string());

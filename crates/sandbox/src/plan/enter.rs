@@ -7,6 +7,7 @@ use super::{Planner, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::idmap::IdMap;
 use crate::namespace::{Kind, Namespace};
+use crate::sandbox::User;
 
 impl Planner<'_> {
     /// Joins, clocks, and what has to be written to the caller's procfs while it is there.
@@ -14,6 +15,8 @@ impl Planner<'_> {
         self.leave_session();
         self.umask();
         self.oom_score();
+        self.join_cgroups();
+        self.open_outer_places();
         self.joins();
         self.time();
         self.ids_for_set_up();
@@ -60,6 +63,9 @@ impl Planner<'_> {
             self.step("hide from who is inside", None, vec![Call::SetDumpable(false)]);
         }
         let opened: Vec<_> = kinds.iter().filter_map(|&kind| self.open_namespace(kind)).collect();
+        if let Some(pidfd) = self.sandbox.requires {
+            self.step("make sure that it is the same process still", None, vec![Call::RequireRunning { pidfd }]);
+        }
         for (kind, namespace, path) in opened {
             let call = Call::Setns { namespace, kind: kind.clone_flag() };
             self.step(format!("join the {kind} namespace"), format!("nsenter --{kind}={path}"), vec![call]);
@@ -92,6 +98,9 @@ impl Planner<'_> {
 
     /// Root outside is nobody in a new user namespace until it takes an id there; what it makes needs a mapped owner.
     fn ids_for_set_up(&mut self) {
+        if self.sandbox.process.user == User::Kept {
+            return;
+        }
         let unmapped = match &self.sandbox.namespaces.user {
             Namespace::Share => false,
             Namespace::New(maps) => !maps_outer(&maps.uids, self.facts.uid) || !maps_outer(&maps.gids, self.facts.gid),

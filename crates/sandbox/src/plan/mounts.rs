@@ -4,6 +4,7 @@
 use std::ffi::{CString, OsString};
 use std::path::{Path, PathBuf};
 
+use izba_sys::mount::Propagation;
 use izba_sys::path::{OFlags, PROC_MAGIC};
 
 use super::root::{FsOption, set_attributes, shown_option};
@@ -28,14 +29,14 @@ pub(super) struct Sources {
 impl Planner<'_> {
     /// Opens everything that comes from the host; the root last.
     pub(super) fn open_sources(&mut self) -> Result<(), PlanError> {
-        self.make_private();
+        self.propagate(Propagation::Private);
         for mount in &self.sandbox.mounts {
             let slot = self.wanted_source(mount);
             self.sources.mounts.push(slot);
         }
         self.system_sources()?;
         match &self.sandbox.root {
-            Root::Caller => {}
+            Root::Caller(_) => {}
             Root::Assembled { entries, .. } => self.entry_sources(entries),
             Root::Directory { path, writes } => self.directory_source(path, writes),
         }
@@ -162,7 +163,7 @@ impl Planner<'_> {
                 matches!(writes, Writes::DiscardedFromMemory { .. } | Writes::DiscardedFromDisk { .. })
                     || self.protected
             }
-            Root::Caller => false,
+            Root::Caller(_) => false,
         }
     }
 

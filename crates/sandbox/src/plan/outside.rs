@@ -21,7 +21,8 @@ impl Planner<'_> {
                 Call::WriteMap { file: "setgroups", content: b"deny".to_vec() },
             );
         }
-        for (file, helper, map) in [("uid_map", "newuidmap", &maps.uids), ("gid_map", "newgidmap", &maps.gids)] {
+        let files = [("uid_map", "newuidmap", &maps.uids), ("gid_map", "newgidmap", &maps.gids)];
+        for (file, helper, map) in files.into_iter().filter(|(_, _, map)| !map.ranges().is_empty()) {
             let call = match maps.writer {
                 MapWriter::Direct => Call::WriteMap { file, content: map.to_string().into_bytes() },
                 MapWriter::Helpers => Call::RunMapHelper { helper, args: numbers(map) },

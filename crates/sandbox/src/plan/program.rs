@@ -1,18 +1,37 @@
 //! The last steps: host name, loopback, and the program's process with its rights.
 
+use std::path::{Path, PathBuf};
+
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
 use super::{PlanError, Planner, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::capability::{Capabilities, Capability};
-use crate::namespace::{Kind, Namespace};
+use crate::namespace::{Kind, Loopback, Namespace};
 use crate::rootfs::SystemMounts;
-use crate::sandbox::{Ids, Process, Terminal};
+use crate::sandbox::{Ids, Process, Terminal, User, WorkingDirectory};
 use crate::text::quoted;
 
 /// What the slot of the working directory is called.
 pub(super) const WORKING_DIRECTORY: &str = "working directory";
+
+/// What the slot of a terminal's outer end is called.
+pub(super) const PSEUDO_TERMINAL: &str = "pseudo-terminal";
+
+/// A file that is called so need not be it, in a root of somebody else's: CVE-2025-52565.
+pub(super) fn open_ptmx(at: At, resolve: Resolve, to: Slot) -> Vec<Call> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    vec![Call::Open { at, flags, resolve, to }, Call::RequireDevice { slot: to, major: 5, minor: 2 }]
+}
+
+/// For who looks for the cause of a failure.
+pub(super) fn shown_directory(cwd: &WorkingDirectory) -> Option<PathBuf> {
+    match cwd {
+        WorkingDirectory::Path(path) => Some(path.clone()),
+        WorkingDirectory::Kept | WorkingDirectory::Outside(_) => None,
+    }
+}
 
 impl Planner<'_> {
     /// What only concerns the new namespaces themselves.
@@ -25,7 +44,7 @@ impl Planner<'_> {
             let shell = format!("domainname {}", quoted(name.to_string_lossy().as_ref()));
             self.step("set the NIS domain name", shell, vec![Call::SetDomainname(name.clone())]);
         }
-        if self.is_new(Kind::Net) {
+        if self.sandbox.namespaces.net == Namespace::New(Loopback::Up) {
             self.step("set the loopback up", "ip link set lo up".to_owned(), vec![Call::LoopbackUp]);
         }
     }
@@ -63,21 +82,18 @@ impl Planner<'_> {
 
     fn open_terminal(&mut self) -> Option<Slot> {
         let Terminal::New { rows, columns } = self.sandbox.process.terminal else { return None };
-        let (master, slave) = (self.slot("pseudo-terminal"), self.slot("terminal"));
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
-        let open = match self.devpts {
-            Some(devpts) => {
-                Call::Open { at: At::In(devpts, c"ptmx".to_owned()), flags, resolve: Resolve::NoLinks, to: master }
+        let (mut master, slave) = (self.slot(PSEUDO_TERMINAL), self.slot("terminal"));
+        let mut calls = match (self.devpts, self.callers_terminal) {
+            (Some(devpts), _) => open_ptmx(At::In(devpts, c"ptmx".to_owned()), Resolve::NoLinks, master),
+            (None, Some(callers)) => {
+                master = callers;
+                Vec::new()
             }
-            None => {
-                let at = At::Host(c"/dev/ptmx".to_owned());
-                Call::Open { at, flags, resolve: Resolve::NoMagicLinks, to: master }
-            }
+            (None, None) => open_ptmx(At::Host(c"/dev/ptmx".to_owned()), Resolve::NoMagicLinks, master),
         };
-        let mut calls = vec![open, Call::RequireDevice { slot: master, major: 5, minor: 2 }];
         calls.push(Call::OpenTerminal { master, to: slave, rows, columns });
-        if self.sandbox.process.user.uid != 0 {
-            calls.push(Call::Chown { at: At::Slot(slave), uid: self.sandbox.process.user.uid, gid: None });
+        if let User::Become(Ids { uid: uid @ 1.., .. }) = self.sandbox.process.user {
+            calls.push(Call::Chown { at: At::Slot(slave), uid, gid: None });
         }
         calls.push(Call::SendToParent { slot: master });
         self.step("open a new terminal", None, calls);
@@ -110,30 +126,44 @@ impl Planner<'_> {
 
     /// Opened by descriptor inside the root, so that it can't lie outside: CVE-2024-21626.
     fn working_directory(&mut self, process: &Process) {
+        let (path, calls) = match (&process.cwd, self.outer_directory) {
+            (WorkingDirectory::Path(path), _) => (path, self.enter_directory(path)),
+            (WorkingDirectory::Outside(path), Some(dir)) => (path, vec![Call::Fchdir { dir }]),
+            (WorkingDirectory::Outside(_), None) | (WorkingDirectory::Kept, _) => return,
+        };
+        self.step("enter the working directory", format!("cd {}", quoted(path)), calls);
+    }
+
+    fn enter_directory(&mut self, path: &Path) -> Vec<Call> {
         let dir = self.slot(WORKING_DIRECTORY);
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let at = match self.root {
-            Some(root) => At::In(root, in_root(&process.cwd)),
-            None => At::Host(super::c_path(&process.cwd)),
+            Some(root) => At::In(root, in_root(path)),
+            None => At::Host(super::c_path(path)),
         };
         let resolve = if self.root.is_some() { Resolve::InRoot } else { Resolve::NoMagicLinks };
-        let calls = vec![Call::Open { at, flags, resolve, to: dir }, Call::Fchdir { dir }];
-        self.step("enter the working directory", format!("cd {}", quoted(&process.cwd)), calls);
+        vec![Call::Open { at, flags, resolve, to: dir }, Call::Fchdir { dir }]
     }
 
     fn rights(&mut self, process: &Process) -> Result<(), PlanError> {
-        let kept = process.capabilities.intersection(self.bounding());
-        self.bounding_set(kept, process.no_new_privs)?;
-        self.ids(&process.user)?;
-        let held = if process.user.uid == 0 { kept } else { Capabilities::NONE };
-        let held = if self.keeps_user_namespace() { held.intersection(self.facts.effective) } else { held };
-        let names: Vec<&str> = held.iter().map(Capability::name).collect();
-        let shell = format!("capsh --caps='{}=ep'", names.join(",").to_ascii_lowercase());
-        self.step("set the capabilities", shell, vec![Call::ClearAmbient, Call::SetCapabilities(held.bits())]);
+        if let User::Become(ids) = &process.user {
+            let kept = process.capabilities.intersection(self.bounding());
+            self.bounding_set(kept, process.no_new_privs)?;
+            self.ids(ids)?;
+            self.capabilities(ids, kept);
+        }
         if process.no_new_privs {
             self.step("forbid new privileges", "setpriv --no-new-privs".to_owned(), vec![Call::NoNewPrivs]);
         }
         Ok(())
+    }
+
+    fn capabilities(&mut self, ids: &Ids, kept: Capabilities) {
+        let held = if ids.uid == 0 { kept } else { Capabilities::NONE };
+        let held = if self.keeps_user_namespace() { held.intersection(self.facts.effective) } else { held };
+        let names: Vec<&str> = held.iter().map(Capability::name).collect();
+        let shell = format!("capsh --caps='{}=ep'", names.join(",").to_ascii_lowercase());
+        self.step("set the capabilities", shell, vec![Call::ClearAmbient, Call::SetCapabilities(held.bits())]);
     }
 
     fn keeps_user_namespace(&self) -> bool {
@@ -199,8 +229,9 @@ impl Planner<'_> {
 
     /// What the user should know.
     fn promise(&mut self) {
-        // Who repairs a system with the host's own /proc has asked for it.
-        if !self.is_new(Kind::Pid) && self.sandbox.system != SystemMounts::Caller {
+        // Who repairs a system with the host's own /proc has asked for it, and whose root isn't new expects no house.
+        let keeps_the_house = self.sandbox.root.is_callers() || self.sandbox.system == SystemMounts::Caller;
+        if !self.is_new(Kind::Pid) && !keeps_the_house {
             self.notes.push(
                 "the PID namespace is shared: when izba dies the program is killed, but not what it has left in the background".to_owned(),
             );

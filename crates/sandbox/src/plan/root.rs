@@ -10,7 +10,7 @@ use izba_sys::path::OFlags;
 use super::{Planner, c_path, in_root};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::namespace::Kind;
-use crate::rootfs::{Entry, Root, SystemMounts, Writes};
+use crate::rootfs::{CallerRoot, Entry, Root, SystemMounts, Writes};
 use crate::text::quoted;
 
 /// The new root is attached over the caller's "/": there is always such a directory, paths that start there still reach the
@@ -24,7 +24,7 @@ impl Planner<'_> {
     pub(super) fn open_root(&mut self) {
         self.make_staging();
         let root = match &self.sandbox.root {
-            Root::Caller => return,
+            Root::Caller(_) => return,
             Root::Directory { path, writes } => self.directory(path, writes),
             Root::Assembled { entries, size } => self.assembled(entries, *size),
         };
@@ -230,6 +230,11 @@ impl Planner<'_> {
     /// Makes the new root the root of the mount namespace, and lets the old one go.
     pub(super) fn change_root(&mut self) {
         let Some(dir) = self.root else { return };
+        if let Root::Caller(CallerRoot { chroot: Some(path), .. }) = &self.sandbox.root {
+            let shell = format!("chroot {}", quoted(path));
+            self.step("change the root directory", shell, vec![Call::Fchdir { dir }, Call::Chroot]);
+            return;
+        }
         if self.sandbox.no_pivot {
             self.step("change the root", "chroot /newroot".to_owned(), vec![Call::Fchdir { dir }, Call::Chroot]);
             self.notes.push(
@@ -246,16 +251,13 @@ impl Planner<'_> {
         );
     }
 
-    /// Nothing that is mounted here may reach the host, and nothing that the host mounts later may come in.
-    pub(super) fn make_private(&mut self) {
-        let call = Call::MountSetattr {
-            at: over_old_root(),
-            recursive: true,
-            set: MountAttributes::empty(),
-            propagation: Some(Propagation::Private),
-            idmap: None,
-        };
-        self.step("make every mount private", "mount --make-rprivate /".to_owned(), vec![call]);
+    /// Private: nothing that is mounted here may reach the host, and nothing that the host mounts later may come in.
+    pub(super) fn propagate(&mut self, propagation: Propagation) {
+        let (set, idmap) = (MountAttributes::empty(), None);
+        let call =
+            Call::MountSetattr { at: over_old_root(), recursive: true, set, propagation: Some(propagation), idmap };
+        let word = propagation.word();
+        self.step(format!("make every mount {word}"), format!("mount --make-r{word} /"), vec![call]);
     }
 
     /// Device files in a root are somebody else's data: only those of our own /dev can be opened.

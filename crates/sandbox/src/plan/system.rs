@@ -28,7 +28,7 @@ const LINKS: [(&str, &str); 5] = [
 /// The tty group of Debian and most others: grantpt(3).
 const TTY_GROUP: u32 = 5;
 
-fn inert() -> MountAttributes {
+pub(super) fn inert() -> MountAttributes {
     MountAttributes::MOUNT_ATTR_NOSUID | MountAttributes::MOUNT_ATTR_NODEV | MountAttributes::MOUNT_ATTR_NOEXEC
 }
 
@@ -52,11 +52,7 @@ impl Planner<'_> {
         if !self.owns(Kind::Pid) || (shared && !self.facts.proc_fully_visible) {
             self.sources.proc = Some(self.host_source("/proc"));
         } else if !self.facts.proc_fully_visible {
-            return Err(PlanError::new(
-                "the kernel mounts no new /proc here: in the caller's own /proc something is hidden by another mount, as inside \
-                 a container, and a new user namespace may not see more than its maker (mount_namespaces(7))",
-                "add --share pid to use the caller's /proc, or start the outer container with an unmasked /proc",
-            ));
+            return Err(no_new_proc("add --share pid to use the caller's /proc"));
         }
         if !self.owns(Kind::Net) || !self.facts.sysfs_fully_visible {
             self.sources.sys = Some(self.host_source("/sys"));
@@ -276,6 +272,15 @@ impl Planner<'_> {
             _ => vec![copy(At::Slot(place), true), protect],
         }
     }
+}
+
+/// The kernel judges by what is mounted over parts of the caller's own /proc.
+pub(super) fn no_new_proc(remedy: &str) -> PlanError {
+    PlanError::new(
+        "the kernel mounts no new /proc here: in the caller's own /proc something is hidden by another mount, as inside \
+         a container, and a new user namespace may not see more than its maker (mount_namespaces(7))",
+        format!("{remedy}, or start the outer container with an unmasked /proc"),
+    )
 }
 
 fn attach_in(dev: Slot, name: &str, mount: Slot, calls: &mut Vec<Call>) {

@@ -15,8 +15,8 @@ use crate::capability::Capabilities;
 use crate::facts::{Facts, Guarded, RootFacts};
 use crate::idmap::{IdMap, IdMaps, IdRange, MapWriter};
 use crate::namespace::{ClockOffsets, Kind, Namespace, Namespaces};
-use crate::rootfs::{Entry, Mount, MountSource, Root, SystemMounts, Writes};
-use crate::sandbox::{Ids, Init, Process, ProvidedFile, Sandbox, Sysctl, Terminal};
+use crate::rootfs::{CallerRoot, Entry, Mount, MountSource, Root, SystemMounts, Writes};
+use crate::sandbox::{Ids, Init, Process, ProvidedFile, Sandbox, Sysctl, Terminal, User, WorkingDirectory};
 
 /// What root gets without an option.
 fn sandbox() -> Sandbox {
@@ -51,6 +51,7 @@ fn privileged() -> Facts {
         host_mqueue: true,
         denies_setgroups: false,
         joined_denies_setgroups: false,
+        has_terminals: true,
         root: RootFacts {
             existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]),
             writable: true,
@@ -333,7 +334,7 @@ fn a_root_without_a_mount_namespace_is_refused() {
         let mut sandbox = sandbox();
         sandbox.namespaces.mount = mount;
         assert!(refusal(&sandbox, &privileged()).problem.contains("mount namespace"));
-        sandbox.root = Root::Caller;
+        sandbox.root = Root::Caller(CallerRoot::default());
         sandbox.system = SystemMounts::None;
         let plan = plan(&sandbox, &privileged());
         assert!(!has(&plan, "move_mount(") && !has(&plan, "pivot_root(") && !has(&plan, "mount_setattr("));
@@ -628,7 +629,7 @@ fn sysctls_are_written_through_our_own_proc_before_it_is_protected() {
 #[test]
 fn an_ordinary_user_inside_holds_no_capability() {
     let mut sandbox = sandbox();
-    sandbox.process.user = Ids { uid: 1000, gid: 50, groups: vec![60, 61] };
+    sandbox.process.user = User::Become(Ids { uid: 1000, gid: 50, groups: vec![60, 61] });
     let plan = plan(&sandbox, &privileged());
     assert!(has(&plan, "{effective=0, permitted=0, inheritable=0}"));
     let order = [

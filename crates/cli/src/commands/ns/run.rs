@@ -1,8 +1,14 @@
 //! `izba ns run`.
 
 use crate::args::ns::run::NsRunArgs;
-use crate::failure::{Failure, Result};
+use crate::caller::Caller;
+use crate::failure::Result;
+use crate::launch::launch;
+use crate::lower::unshare;
 
-pub fn run(_args: &NsRunArgs) -> Result<u8> {
-    Err(Failure::new("not yet"))
+/// Runs a program in new namespaces and ends with its status.
+pub fn run(args: &NsRunArgs) -> Result<u8> {
+    let caller = Caller::of_this_process();
+    let sandbox = unshare::lower(args, &caller)?;
+    launch(&sandbox, &args.show, &[])
 }

@@ -63,12 +63,20 @@ fn any_root(random: &mut Random) -> Root {
         Entry::Directory { path: "/tmp".into(), mode: 0o1777, owner: None },
     ];
     match random.next() % 7 {
-        0 => Root::Caller,
+        0 => Root::Caller(any_caller_root(random)),
         1 | 2 => Root::Assembled { entries, size: 1 << 20 },
         3 => Root::Directory { path, writes: Writes::Refused },
         4 => Root::Directory { path, writes: Writes::DiscardedFromMemory { size: 1 << 20 } },
         5 => Root::Directory { path, writes: Writes::DiscardedFromDisk { dir: "/scratch".into() } },
         _ => Root::Directory { path, writes: Writes::InPlace },
+    }
+}
+
+fn any_caller_root(random: &mut Random) -> CallerRoot {
+    CallerRoot {
+        chroot: random.pick(&[None, Some("/proc/7/root".into())]),
+        propagation: random.pick(&[None, Some(Propagation::Slave)]),
+        proc: random.one_in(3),
     }
 }
 
@@ -91,8 +99,20 @@ fn any_mounts(random: &mut Random) -> Vec<Mount> {
 
 fn any_process(random: &mut Random) -> Process {
     let mut process = sandbox().process;
-    process.user =
-        Ids { uid: random.pick(&[0, 1000]), gid: random.pick(&[0, 1000]), groups: random.some(&[5, 60, 61]) };
+    process.user = User::Become(Ids {
+        uid: random.pick(&[0, 1000]),
+        gid: random.pick(&[0, 1000]),
+        groups: random.some(&[5, 60, 61]),
+    });
+    if random.one_in(4) {
+        process.user = User::Kept;
+    }
+    process.cwd = random.pick(&[
+        WorkingDirectory::Path("/work".into()),
+        WorkingDirectory::Path("/".into()),
+        WorkingDirectory::Kept,
+        WorkingDirectory::Outside("/proc/7/cwd".into()),
+    ]);
     process.capabilities = random.pick(&[Capabilities::NONE, Capabilities::small(), Capabilities::all()]);
     process.no_new_privs = !random.one_in(3);
     process.descriptors = random.some(&[3, 9]);
@@ -116,6 +136,8 @@ fn any_sandbox(random: &mut Random) -> Sandbox {
         hostname: namespaces.is_new(Kind::Uts).then(|| c"box".to_owned()),
         domainname: None,
         sysctls: random.some(&[Sysctl { path: "kernel/domainname".into(), value: "x".into() }]),
+        cgroups: random.some(&["/sys/fs/cgroup/a/cgroup.procs".into()]),
+        requires: random.pick(&[None, Some(7)]),
         process: any_process(random),
         namespaces,
     }
@@ -131,6 +153,7 @@ fn any_facts(random: &mut Random, sandbox: &Sandbox) -> Facts {
     facts.root.writable = !random.one_in(3);
     facts.denies_setgroups = random.one_in(8);
     facts.joined_denies_setgroups = random.one_in(2);
+    facts.has_terminals = random.one_in(2);
     let wanted = sandbox.mounts.iter().map(|mount| &mount.target).chain(sandbox.files.iter().map(|file| &file.path));
     let targets: Vec<PathBuf> = wanted.cloned().chain(["/proc", "/dev", "/sys"].map(PathBuf::from)).collect();
     for target in targets {
@@ -205,6 +228,7 @@ fn slots_of(call: &Call) -> (Vec<Slot>, Vec<Slot>) {
         | Call::RestoreUmask
         | Call::Fork { .. }
         | Call::Vfork
+        | Call::RequireRunning { .. }
         | Call::DieWithParent
         | Call::Setsid
         | Call::NewSessionKeyring
@@ -253,7 +277,7 @@ fn every_slot_is_filled_before_it_is_used() {
 #[test]
 fn no_path_of_the_host_is_used_once_the_root_is_open() {
     on_every_plan(|sandbox, _, plan| {
-        if sandbox.root == Root::Caller {
+        if sandbox.root.is_callers() {
             return;
         }
         let calls = inside(plan);
@@ -318,8 +342,8 @@ fn propagation_is_cut_before_anything_is_mounted() {
         let private = calls.iter().position(|call| {
             matches!(call, Call::MountSetattr { at: At::Host(path), recursive: true, propagation: Some(Propagation::Private), .. } if path.as_bytes() == b"/")
         });
-        assert_eq!(private.is_some(), sandbox.root != Root::Caller);
-        assert!(first.is_none() || private < first);
+        assert!(sandbox.root.is_callers() || private.is_some());
+        assert!(sandbox.root.is_callers() || first.is_none() || private < first);
         // What the parent copies is a peer of its source until it is cut off.
         for (index, call) in outside(plan).iter().enumerate() {
             if let Call::OpenTree { to, .. } = call {
@@ -379,6 +403,9 @@ fn place(calls: &[&Call], wanted: impl Fn(&Call) -> bool) -> Option<usize> {
 fn rights_are_given_up_in_the_right_order() {
     on_every_plan(|sandbox, facts, plan| {
         let calls = inside(plan);
+        if sandbox.process.user == User::Kept {
+            return kept_rights_are_left_alone(sandbox, &calls);
+        }
         let forked = place(&calls, |call| matches!(call, Call::Fork { .. } | Call::Vfork)).unwrap();
         let groups = place(&calls, |call| matches!(call, Call::SetGroups(_))).filter(|&groups| groups > forked);
         let gid = place(&calls, |call| matches!(call, Call::SetGid(_))).filter(|&gid| gid > forked);
@@ -406,6 +433,25 @@ fn rights_are_given_up_in_the_right_order() {
     });
 }
 
+fn kept_rights_are_left_alone(sandbox: &Sandbox, calls: &[&Call]) {
+    let changes = |call: &&&Call| {
+        matches!(
+            call,
+            Call::SetGid(_)
+                | Call::SetUid(_)
+                | Call::SetCapabilities(_)
+                | Call::ClearAmbient
+                | Call::DropFromBoundingSet(_)
+        )
+    };
+    assert_eq!(calls.iter().find(changes), None);
+    // But for groups that no member of the joined user namespace may give up.
+    let groups = calls.iter().filter(|call| matches!(call, Call::SetGroups(_))).count();
+    assert!(groups == 0 || (groups == 1 && sandbox.namespaces.joined(Kind::User).is_some()));
+    let locked = place(calls, |call| matches!(call, Call::NoNewPrivs));
+    assert_eq!(locked.is_some(), sandbox.process.no_new_privs);
+}
+
 fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&Call]) {
     // A user namespace starts with a full bounding set: capabilities(7).
     let available = if sandbox.namespaces.is_shared(Kind::User) { facts.bounding } else { Capabilities::all() };
@@ -415,7 +461,8 @@ fn capabilities_are_those_asked_for(sandbox: &Sandbox, facts: &Facts, calls: &[&
         _ => None,
     });
     let holds = if sandbox.namespaces.is_shared(Kind::User) { kept.intersection(facts.effective) } else { kept };
-    assert_eq!(held, Some(if sandbox.process.user.uid == 0 { holds.bits() } else { 0 }));
+    let is_root = matches!(sandbox.process.user, User::Become(Ids { uid: 0, .. }));
+    assert_eq!(held, Some(if is_root { holds.bits() } else { 0 }));
     let dropped: BTreeSet<u8> = calls
         .iter()
         .filter_map(|call| match call {
@@ -462,8 +509,9 @@ fn nobody_looks_in_and_nothing_gets_out() {
         assert!(forked < place(&calls, |call| *call == Call::Setsid).unwrap());
         assert!(forked < place(&calls, |call| *call == Call::NewSessionKeyring).unwrap());
         assert!(forked < place(&calls, |call| *call == Call::RestoreSignals).unwrap());
-        let directory = place(&calls, |call| matches!(call, Call::Fchdir { .. })).unwrap();
-        assert!(directory > forked, "the working directory is set last, in the root");
+        let directory = place(&calls, |call| matches!(call, Call::Fchdir { .. }));
+        let kept = sandbox.process.cwd == WorkingDirectory::Kept;
+        assert!(kept || directory > Some(forked), "the working directory is set last, in the root");
     });
 }
 
@@ -512,7 +560,7 @@ fn memory_is_shared_only_with_a_child_in_the_same_time() {
 #[test]
 fn every_wanted_mount_is_made_with_its_attributes() {
     on_every_plan(|sandbox, _, plan| {
-        if sandbox.root == Root::Caller {
+        if sandbox.root.is_callers() {
             return;
         }
         for mount in &sandbox.mounts {
@@ -539,7 +587,7 @@ fn every_wanted_mount_is_made_with_its_attributes() {
 #[test]
 fn devices_of_a_foreign_root_are_dead() {
     on_every_plan(|sandbox, _, plan| {
-        if sandbox.system != SystemMounts::Private || sandbox.root == Root::Caller {
+        if sandbox.system != SystemMounts::Private || sandbox.root.is_callers() {
             return;
         }
         let calls = inside(plan);
@@ -566,7 +614,7 @@ fn the_new_root_replaces_the_old_one_whole() {
     on_every_plan(|sandbox, _, plan| {
         let calls = inside(plan);
         let pivot = place(&calls, |call| *call == Call::PivotRoot);
-        assert_eq!(pivot.is_some(), sandbox.root != Root::Caller && !sandbox.no_pivot);
+        assert_eq!(pivot.is_some(), !sandbox.root.is_callers() && !sandbox.no_pivot);
         if let Some(pivot) = pivot {
             assert!(matches!(calls[pivot - 1], Call::Fchdir { .. }));
             assert_eq!(calls[pivot + 1], &Call::DetachOldRoot);
@@ -575,7 +623,11 @@ fn the_new_root_replaces_the_old_one_whole() {
             assert!(!mounted_later);
         }
         let chroot = place(&calls, |call| *call == Call::Chroot);
-        assert_eq!(chroot.is_some(), sandbox.root != Root::Caller && sandbox.no_pivot);
+        let wanted = match &sandbox.root {
+            Root::Caller(kept) => kept.chroot.is_some(),
+            _ => sandbox.no_pivot,
+        };
+        assert_eq!(chroot.is_some(), wanted);
     });
 }
 

@@ -1,0 +1,166 @@
+//! `izba ns enter`: what is asked for, as nsenter(1) understands it.
+
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use izba_sandbox::idmap::IdMap;
+use izba_sandbox::namespace::{Kind, Namespaces};
+use izba_sandbox::rootfs::CallerRoot;
+use izba_sandbox::sandbox::{Ids, Sandbox, User, WorkingDirectory};
+
+use super::{c_string, kept};
+use crate::args::ns::enter::EnterArgs;
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::parse::path::in_root;
+use crate::target::{Place, Process, Target};
+
+/// The intent.
+pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandbox> {
+    if args.boottime.is_some() || args.monotonic.is_some() {
+        return Err(Failure::new("the clocks of a time namespace can't be set once a process is in it")
+            .because("time_namespaces(7): /proc/PID/timens_offsets takes no write after the first process has entered")
+            .remedy("izba ns run --boottime SECONDS, which makes a new one"));
+    }
+    let namespaces = namespaces(&args.kinds.named(), target)?;
+    let enters_user = namespaces.joined(Kind::User).is_some();
+    let chroot = args.of_target.root.as_ref().map(|dir| root(dir.as_deref(), target, caller)).transpose()?;
+    let root = CallerRoot { chroot, ..CallerRoot::default() };
+    let mut sandbox = kept::sandbox(&args.command, &args.program, namespaces, root, caller)?;
+    if let Target::Process(process) = target {
+        sandbox.requires = Some(process.pidfd.as_raw_fd());
+    }
+    if let Some(dir) = &args.of_target.wd {
+        sandbox.process.cwd = working_directory(dir.as_deref(), target)?;
+    }
+    if args.of_target.env {
+        sandbox.process.env = environment(process(target, "--env")?)?;
+    }
+    if args.of_target.credentials {
+        sandbox.process.user = User::Become(credentials(process(target, "--credentials")?, enters_user)?);
+    } else if enters_user && !args.of_target.preserve_credentials && sandbox.process.user == User::Kept {
+        sandbox.process.user = root_inside(target);
+    }
+    Ok(sandbox)
+}
+
+/// Those that are named, or all, but for those that the caller is in already: the kernel refuses to enter one's own user
+/// namespace again, and for the others it would change nothing.
+fn namespaces(named: &[Kind], target: &Target) -> Result<Namespaces> {
+    let mut namespaces = Namespaces::shared();
+    match target {
+        Target::Process(process) => {
+            for kind in Kind::ALL.into_iter().filter(|kind| named.is_empty() || named.contains(kind)) {
+                if !is_own(&process.namespace(kind), kind, process, named.contains(&kind))? {
+                    namespaces.join(kind, process.namespace(kind));
+                }
+            }
+        }
+        Target::Namespaces(places) => join_places(&mut namespaces, named, places)?,
+    }
+    Ok(namespaces)
+}
+
+fn join_places(namespaces: &mut Namespaces, named: &[Kind], places: &[Place]) -> Result<()> {
+    if let Some(missing) = named.iter().find(|kind| places.iter().all(|place| place.kind != **kind)) {
+        let there: Vec<&str> = places.iter().map(|place| place.kind.proc_name()).collect();
+        return Err(Failure::new(format!("there is no {missing} namespace there, only {}", there.join(", "))));
+    }
+    for place in places.iter().filter(|place| named.is_empty() || named.contains(&place.kind)) {
+        if inode(&place.path) != inode(&own(place.kind)) {
+            namespaces.join(place.kind, place.path.clone());
+        }
+    }
+    Ok(())
+}
+
+fn own(kind: Kind) -> PathBuf {
+    Path::new("/proc/self/ns").join(kind.proc_name())
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found))
+}
+
+/// Is the process in the caller's own namespace of this kind? An old kernel may lack the kind.
+fn is_own(path: &Path, kind: Kind, process: &Process, named: bool) -> Result<bool> {
+    match std::fs::read_link(path) {
+        Ok(theirs) => Ok(std::fs::read_link(own(kind)).is_ok_and(|ours| ours == theirs)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named && !own(kind).exists() => Ok(true),
+        Err(error) => {
+            let pid = process.pid;
+            let failure =
+                Failure::new(format!("cannot look at the {kind} namespace of process {pid}")).caused_by(&error);
+            Err(match error.kind() {
+                std::io::ErrorKind::PermissionDenied => failure.remedy(
+                    "it takes the rights to trace the process (ptrace(2)): be its user, with no fewer capabilities, or root",
+                ),
+                _ => failure.because("the process is ending or has ended"),
+            })
+        }
+    }
+}
+
+/// The process that an option needs.
+fn process<'a>(target: &'a Target, option: &str) -> Result<&'a Process> {
+    match target {
+        Target::Process(process) => Ok(process),
+        Target::Namespaces(_) => Err(Failure::new(format!("{option} takes it from a process, and the target is none"))
+            .remedy(format!("leave out {option}, or name a process"))),
+    }
+}
+
+fn root(dir: Option<&Path>, target: &Target, caller: &Caller) -> Result<PathBuf> {
+    dir.map_or_else(|| Ok(process(target, "--root")?.file("root")), |dir| Ok(caller.absolute(dir)))
+}
+
+fn working_directory(dir: Option<&Path>, target: &Target) -> Result<WorkingDirectory> {
+    let Some(dir) = dir else { return Ok(WorkingDirectory::Outside(process(target, "--wd")?.file("cwd"))) };
+    let dir = in_root(dir.as_os_str()).map_err(|why| Failure::new(format!("--wd: {why}")))?;
+    Ok(WorkingDirectory::Path(dir))
+}
+
+fn read(process: &Process, file: &str) -> Result<Vec<u8>> {
+    let path = process.file(file);
+    std::fs::read(&path).map_err(|error| Failure::new(format!("cannot read {}", path.display())).caused_by(&error))
+}
+
+/// Whatever the process has made of the memory where its environment was: proc_pid_environ(5).
+fn environment(process: &Process) -> Result<Vec<std::ffi::CString>> {
+    let content = read(process, "environ")?;
+    let variables = content.split(|&byte| byte == 0).filter(|variable| variable.contains(&b'='));
+    variables.map(c_string).collect()
+}
+
+/// Root of the user namespace where it has one. Where it hasn't, or nothing is known of its maps, the kernel decides.
+fn root_inside(target: &Target) -> User {
+    let Target::Process(process) = target else { return User::Become(Ids::default()) };
+    let has_root = |file| map(process, file).is_none_or(|map| map.outside_of(0).is_some());
+    if has_root("uid_map") && has_root("gid_map") { User::Become(Ids::default()) } else { User::Kept }
+}
+
+fn map(process: &Process, file: &str) -> Option<IdMap> {
+    std::fs::read_to_string(process.file(file)).ok()?.parse().ok()
+}
+
+/// The process's effective ids and its groups. The kernel shows them, and the maps, as the caller's own user namespace sees them.
+fn credentials(process: &Process, enters_user: bool) -> Result<Ids> {
+    let status = String::from_utf8_lossy(&read(process, "status")?).into_owned();
+    let numbers = |key: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+    };
+    let inside = |file: &str, id: u32| if enters_user { map(process, file)?.inside_of(id) } else { Some(id) };
+    let effective = |key: &str, file: &str| {
+        let id = numbers(key).get(1).copied();
+        id.and_then(|id| inside(file, id)).ok_or_else(|| {
+            Failure::new(format!("process {} runs with an id that the user namespace doesn't map", process.pid))
+                .remedy("-S UID and -G GID, with ids that it has")
+        })
+    };
+    Ok(Ids {
+        uid: effective("Uid:", "uid_map")?,
+        gid: effective("Gid:", "gid_map")?,
+        groups: numbers("Groups:").into_iter().filter_map(|group| inside("gid_map", group)).collect(),
+    })
+}
