@@ -25,6 +25,7 @@ mod scratch;
 mod session;
 mod start;
 mod sweep;
+mod table;
 mod target;
 mod terminal;
 

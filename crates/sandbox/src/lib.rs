@@ -48,9 +48,11 @@ mod child;
 mod message;
 pub mod parent;
 mod supervise;
+mod visit;
 
 pub mod contents;
 pub mod keep;
+pub mod limits;
 pub mod mountinfo;
 pub mod survey;
 

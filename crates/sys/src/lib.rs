@@ -10,6 +10,7 @@ pub mod credential;
 pub mod entry;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod network;
 pub mod nsfs;
 pub mod path;

@@ -2,6 +2,7 @@
 //! kernel's RCU waits), so that the ratios hold although the machine drifts.
 
 mod contender;
+mod crowd;
 mod ground;
 mod peers;
 mod table;
@@ -18,20 +19,29 @@ struct Options {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let (listing, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "ns" => (true, rest),
+        _ => (false, arguments),
+    };
     let options = parse(arguments)?;
     if !rustix::process::geteuid().is_root() {
         return Err("run the benchmark as root: it compares starts by root and, as other users, by them".into());
     }
     setup::run()?;
+    if listing { crowd::run(&options) } else { starts(&options) }
+}
+
+/// Starts of a program.
+fn starts(options: &Options) -> Outcome {
     let ground = Ground::prepare()?;
     let (contenders, absent) = peers::present(peers::line_up(&ground)?);
     if contenders.is_empty() {
         return Err("nothing to measure".into());
     }
     eprintln!("bench: {} programs, {} rounds", contenders.len(), options.runs);
-    let samples = measure(&contenders, &options)?;
+    let samples = measure(&contenders, options)?;
     let peaks = contenders.iter().map(|contender| contender.peak(&ground.peak)).collect::<Vec<_>>();
-    table::print(&contenders, &samples, &peaks);
+    table::print("start and end of `true`", "× floor", &contenders, &samples, &peaks);
     report_absent(&absent, &ground)
 }
 

@@ -18,7 +18,9 @@ Usage: cargo xtask COMMAND
   setup                            install what the tests and the benchmark need (Debian, as root)
   test [-- FILTER]                 set up, check format and lints, run every test, check that nothing was left behind;
                                    with FILTER: only the tests that match it, and the check for leftovers
-  bench [--runs N] [--idle-ms N]   time izba beside its peers and the kernel floor; prints a table
+  bench [ns] [--runs N] [--idle-ms N]
+                                   time izba beside its peers and the kernel floor; prints a table
+                                   ns: `izba ns list` beside lsns, with 5,000 processes in 1,000 namespaces
 ";
 
 fn main() -> ExitCode {

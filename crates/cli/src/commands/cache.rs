@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::failure::{FAILED, Failure, Result};
 use crate::lower::identity::usual_unpacking_maps;
 use crate::progress::bytes;
+use crate::table::{Table, numbers, terminal_width, words};
 use crate::{cache_place, output, sweep};
 
 /// So many digits of a digest tell archives apart.
@@ -35,10 +36,7 @@ fn list(args: &ListArgs) -> Result<u8> {
             writeln!(out, "{:#}", Value::from(list))
         }
         TableFormat::Table if entries.is_empty() => writeln!(out, "no archive is unpacked"),
-        TableFormat::Table => {
-            writeln!(out, "{:DIGITS$}  {:>10}  {:14}  {:8}  ARCHIVE", "DIGEST", "SIZE", "UNPACKED", "OWNERS")?;
-            entries.iter().try_for_each(|entry| writeln!(out, "{}", row(entry)))
-        }
+        TableFormat::Table => table(&entries).write(out, terminal_width()),
     })?;
     Ok(0)
 }
@@ -53,16 +51,19 @@ fn entries(cache: &Cache) -> Result<Vec<Entry>> {
     cache.list().map_err(|error| Failure::from_error(&error))
 }
 
-fn row(entry: &Entry) -> String {
-    let digest = entry.digest.to_string();
-    let age = entry.unpacked_at.elapsed().unwrap_or_default();
-    format!(
-        "{digest:.DIGITS$}  {:>10}  {:14}  {:8}  {}",
-        bytes(entry.report.bytes),
-        ago(age),
-        owners(entry),
-        entry.archive
-    )
+fn table(entries: &[Entry]) -> Table {
+    let titles = [words("DIGEST"), numbers("SIZE"), words("UNPACKED"), words("OWNERS"), words("ARCHIVE")];
+    let mut table = Table::new(titles.to_vec());
+    for entry in entries {
+        table.row(vec![
+            format!("{:.DIGITS$}", entry.digest.to_string()),
+            bytes(entry.report.bytes),
+            ago(entry.unpacked_at.elapsed().unwrap_or_default()),
+            owners(entry).to_owned(),
+            entry.archive.clone(),
+        ]);
+    }
+    table
 }
 
 /// Whose the files are.

@@ -1,9 +1,11 @@
 //! `izba ns`.
 
 mod enter;
+mod json;
 mod keep;
 mod limits;
 mod list;
+mod look;
 mod map;
 mod run;
 mod show;

@@ -13,20 +13,26 @@ pub(super) struct Ground {
     pub(super) izba: PathBuf,
     pub(super) floor: PathBuf,
     pub(super) peak: PathBuf,
+    pub(super) crowd: PathBuf,
 }
 
 impl Ground {
-    /// Builds izba and the two C programs, and copies them to where every user may run them.
+    /// Builds izba and the C programs, and copies them to where every user may run them.
     pub(super) fn prepare() -> Outcome<Self> {
         let release = build_izba()?;
         let directory = std::env::temp_dir().join(format!("izba-bench-{}", std::process::id()));
         fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let file = |name: &str| directory.join(name);
-        let ground =
-            Ground { izba: file("izba"), floor: file("floor"), peak: file("peak"), directory: directory.clone() };
+        let ground = Ground {
+            izba: file("izba"),
+            floor: file("floor"),
+            peak: file("peak"),
+            crowd: file("crowd"),
+            directory: directory.clone(),
+        };
         open_to_all(&ground.directory)?;
         copy(&release, &ground.izba)?;
-        for (source, target) in [("floor.c", &ground.floor), ("peak.c", &ground.peak)] {
+        for (source, target) in [("floor.c", &ground.floor), ("peak.c", &ground.peak), ("crowd.c", &ground.crowd)] {
             let built = compile(source, release.parent().unwrap_or(Path::new(".")))?;
             copy(&built, target)?;
         }

@@ -133,7 +133,7 @@ fn unshare(account: &Account, directory: &Path) -> Vec<OsString> {
 }
 
 /// Looked up once, so that no contender pays for a search.
-fn program(name: &str) -> PathBuf {
+pub(super) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file());
     found.unwrap_or_else(|| name.into())

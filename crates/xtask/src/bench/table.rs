@@ -8,9 +8,15 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Prints the conditions and one row per contender. The first contender is what the others are compared with.
-pub(super) fn print(contenders: &[Contender], samples: &[Vec<Duration>], peaks: &[Option<u64>]) {
+pub(super) fn print(
+    what: &str,
+    beside: &str,
+    contenders: &[Contender],
+    samples: &[Vec<Duration>],
+    peaks: &[Option<u64>],
+) {
     println!("{}\n", conditions(samples.first().map_or(0, Vec::len)));
-    println!("| start and end of `true` | median, ms | p10 | p90 | × floor | peak, KiB |");
+    println!("| {what} | median, ms | p10 | p90 | {beside} | peak, KiB |");
     println!("|---|---:|---:|---:|---:|---:|");
     for ((contender, row), peak) in contenders.iter().zip(samples).zip(peaks) {
         let times: Vec<f64> = row.iter().map(milliseconds).collect();

@@ -1,0 +1,79 @@
+//! One look at the machine, for the commands that show it: namespaces and processes, the names of what is kept, the names of users.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use izba_sandbox::account::{Accounts, UserSpec, Who};
+use izba_sandbox::survey::{Detail, Id, Survey};
+use izba_sys::path::{CWD, Mode, OFlags, openat};
+
+use crate::failure::{Failure, Result};
+use crate::output;
+
+/// Where ip-netns(8) keeps network namespaces.
+const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
+
+/// What was seen, and what it is called.
+pub struct Look {
+    pub survey: Survey,
+    pub names: BTreeMap<Id, String>,
+    pub users: Users,
+}
+
+/// Looks.
+pub fn look(detail: Detail) -> Result<Look> {
+    let survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+    Ok(Look { names: kept_names(&survey), users: Users::read(), survey })
+}
+
+/// The names that bind mounts give.
+fn kept_names(survey: &Survey) -> BTreeMap<Id, String> {
+    let named = survey.namespaces.values().filter_map(|seen| {
+        let path = seen.pins.iter().find(|path| NETNS.iter().any(|dir| path.parent() == Some(Path::new(dir))))?;
+        Some((seen.id, path.file_name()?.to_string_lossy().into_owned()))
+    });
+    named.collect()
+}
+
+impl Look {
+    /// Says on stderr what couldn't be seen: a table doesn't show it.
+    pub fn say_unreadable(&self) {
+        let remedy = if izba_sys::credential::geteuid().is_root() { "" } else { "; root sees more" };
+        let which = match self.survey.unreadable[..] {
+            [] => return,
+            [pid] => format!("process {pid}"),
+            ref many => format!("{} processes", many.len()),
+        };
+        output::note(format!("the namespaces of {which} may not be read{remedy}"));
+    }
+}
+
+/// The users of the host's /etc/passwd, if there is one.
+pub struct Users(Option<Accounts>);
+
+impl Users {
+    fn read() -> Self {
+        let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        Self(root.ok().and_then(|root| Accounts::read(root.as_fd()).ok()))
+    }
+
+    /// The name of a user, or the number.
+    pub fn name(&self, uid: u32) -> String {
+        self.0.as_ref().and_then(|users| users.name_of(uid)).unwrap_or_else(|| uid.to_string())
+    }
+
+    /// The number of a user.
+    pub fn uid(&self, text: &str) -> Result<u32> {
+        let who: Who = text.parse().map_err(Failure::new)?;
+        if let Who::Id(uid) = who {
+            return Ok(uid);
+        }
+        let accounts =
+            self.0.as_ref().ok_or_else(|| Failure::new("/etc/passwd can't be read").remedy("give the number"))?;
+        let account = accounts.find(&UserSpec { user: who, group: None });
+        account
+            .map(|account| account.ids.uid)
+            .map_err(|_| Failure::new(format!("/etc/passwd has no user {text:?}")).remedy("give the number"))
+    }
+}

@@ -1,0 +1,75 @@
+//! The root of a cgroup namespace: cgroup_namespaces(7).
+//!
+//! No file tells it. But the cgroup of a process has one path for who is in the namespace and another for the caller; what the longer
+//! has in front of the shorter is the root.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use super::{Door, ENTERING, Unreadable};
+use crate::survey::Id;
+use crate::visit::{Errand, Visitors, is_own};
+
+/// The root in each hierarchy, as the caller sees it: its controllers, empty for cgroup v2, and the path.
+pub(super) fn read(id: Id, door: &Door, members: &[i32]) -> Result<Vec<(String, String)>, Unreadable> {
+    if is_own(id) {
+        let text = std::fs::read_to_string("/proc/self/cgroup").map_err(|_| NOWHERE)?;
+        return Ok(cgroups(&text).map(|(hierarchy, _)| (hierarchy.to_owned(), "/".to_owned())).collect());
+    }
+    let namespace = door.open(id)?;
+    let mut visitors = Visitors::default();
+    for process in members.iter().map(i32::to_string).chain(["self".to_owned()]) {
+        let path = format!("/proc/{process}/cgroup");
+        let (Ok(file), Ok(outside)) = (File::open(&path), std::fs::read_to_string(&path)) else { continue };
+        let visit = visitors.ask(Errand::Read, id, namespace.fd(), Some(file.as_fd()));
+        let (_, found) = visit.map_err(Unreadable::refused(ENTERING))?;
+        if let Some(roots) = roots(&outside, &String::from_utf8_lossy(&found.bytes)) {
+            return Ok(roots);
+        }
+    }
+    Err(NOWHERE)
+}
+
+const NOWHERE: Unreadable = Unreadable::Unknown("no process that can be seen is below its root");
+
+/// Lines such as "3:cpu,cpuacct:/group", "1:name=systemd:/group", "0::/group": cgroups(7).
+fn cgroups(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        Some((fields.next()?, fields.next()?))
+    })
+}
+
+/// The roots, from a process's cgroups as they are seen from outside and from inside. `None` where it isn't below all of them.
+fn roots(outside: &str, inside: &str) -> Option<Vec<(String, String)>> {
+    cgroups(outside)
+        .map(|(hierarchy, path)| {
+            let (_, within) = cgroups(inside).find(|(other, _)| *other == hierarchy)?;
+            let root = path.strip_suffix(if within == "/" { "" } else { within })?;
+            // Another process may be below a group of the same name somewhere else: "/../group".
+            let known = !within.starts_with("/..") && !root.starts_with("/..");
+            known.then(|| (hierarchy.to_owned(), if root.is_empty() { "/".to_owned() } else { root.to_owned() }))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_what_is_in_front() {
+        let pair = |hierarchy: &str, path: &str| (hierarchy.to_owned(), path.to_owned());
+        let outside = "3:cpu,cpuacct:/a/b\n1:name=systemd:/x\n0::/\n";
+        let inside = "3:cpu,cpuacct:/b\n1:name=systemd:/\n0::/\n";
+        let expected = vec![pair("cpu,cpuacct", "/a"), pair("name=systemd", "/x"), pair("", "/")];
+        assert_eq!(roots(outside, inside), Some(expected));
+    }
+
+    #[test]
+    fn who_is_beside_the_root_tells_nothing() {
+        assert_eq!(roots("0::/c\n", "0::/../c\n"), None);
+        assert_eq!(roots("0::/a\n", "0::/b\n"), None);
+        assert_eq!(roots("0::/../c\n", "0::/c\n"), None);
+    }
+}

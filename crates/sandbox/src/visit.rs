@@ -1,0 +1,163 @@
+//! Reading what is in other namespaces without being in them: a child goes there and hands back what it finds.
+//!
+//! A socket belongs to the network namespace that it was made in, an open file of /proc/sysvipc to the IPC namespace; so the
+//! child opens and sends, and the parent reads. The child has a closed list of [`Errand`]s and knows nothing of ours but them: it
+//! has no other descriptor, and nobody in the namespaces may trace it, as it isn't dumpable.
+
+mod errand;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use izba_sys::path::fstat;
+use izba_sys::process::{Cloned, WaitId, WaitIdOptions, clone3, waitid};
+use izba_sys::signal::{SignalSet, set_mask};
+use izba_sys::{Errno, nsfs, socket};
+
+pub(crate) use errand::Errand;
+
+use crate::namespace::Kind;
+use crate::survey::Id;
+
+/// What came back from an errand.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Text.
+    pub bytes: Vec<u8>,
+    /// Open files or sockets.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// A child that goes where it is sent. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    channel: Option<OwnedFd>,
+    child: Cloned,
+}
+
+impl Visitor {
+    /// Makes the child; it enters the user namespace first, where there is one, and has all capabilities in it then.
+    ///
+    /// # Errors
+    /// EPERM where the caller may not enter that; what clone3(2) and socketpair(2) give.
+    fn start(user: Option<BorrowedFd<'_>>) -> Result<Self, Errno> {
+        let (ours, theirs) = socket::pair()?;
+        // No handler of the caller's may run in the child.
+        let mask = set_mask(&SignalSet::full());
+        let cloned = clone3(izba_sys::namespace::CloneFlags::empty());
+        if let Ok(None) = cloned {
+            errand::serve(&theirs, user);
+        }
+        set_mask(&mask);
+        let child = cloned?.ok_or(Errno::INVAL)?;
+        drop(theirs);
+        let visitor = Self { channel: Some(ours), child };
+        visitor.answer().map(|_| visitor)
+    }
+
+    /// Its id in the caller's PID namespace: what it has entered is in /proc/PID.
+    pub fn pid(&self) -> i32 {
+        self.child.pid
+    }
+
+    /// Sends it into `namespace`, if one is given, on an errand.
+    ///
+    /// # Errors
+    /// EPERM where the caller has no rights over the namespace; what the errand's calls give.
+    fn ask(
+        &self,
+        errand: Errand,
+        namespace: Option<BorrowedFd<'_>>,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Found, Errno> {
+        let sent: Vec<BorrowedFd<'_>> = namespace.into_iter().chain(file).collect();
+        let channel = self.channel.as_ref().ok_or(Errno::PIPE)?;
+        socket::send(channel.as_fd(), &[errand as u8, u8::from(namespace.is_some())], &sent)?;
+        self.answer()
+    }
+
+    fn answer(&self) -> Result<Found, Errno> {
+        let channel = self.channel.as_ref().ok_or(Errno::PIPE)?;
+        let mut message = vec![0; errand::MOST_BYTES];
+        let mut descriptors = Vec::new();
+        let length = socket::receive(channel.as_fd(), &mut message, &mut |fd| descriptors.push(fd))?;
+        message.truncate(length);
+        let Some((errno, bytes)) = message.split_first_chunk() else { return Err(Errno::PIPE) };
+        match i32::from_ne_bytes(*errno) {
+            0 => Ok(Found { bytes: bytes.to_vec(), descriptors }),
+            errno => Err(Errno::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        // It reads the end of the channel and exits.
+        self.channel = None;
+        while let Err(Errno::INTR) = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED) {}
+    }
+}
+
+/// The visitors of one look around: one that stays in the caller's own namespaces, one that goes elsewhere with the caller's own rights, and
+/// one for each user namespace that gives more.
+#[derive(Debug, Default)]
+pub(crate) struct Visitors {
+    at_home: Option<Visitor>,
+    direct: Option<Visitor>,
+    /// By inode number.
+    inside: HashMap<u64, Visitor>,
+}
+
+impl Visitors {
+    /// Sends a visitor into the namespace: as the caller is where that is allowed, else by way of the user namespace that owns it, over
+    /// which the caller has all rights if it made it: user_namespaces(7), "Capabilities". The caller's own need no rights.
+    ///
+    /// # Errors
+    /// EPERM where neither is allowed; what the errand's calls give.
+    pub fn ask(
+        &mut self,
+        errand: Errand,
+        id: Id,
+        namespace: BorrowedFd<'_>,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<(&Visitor, Found), Errno> {
+        if is_own(id) {
+            let visitor = started(&mut self.at_home)?;
+            return visitor.ask(errand, None, file).map(|found| (visitor, found));
+        }
+        let refused = match started(&mut self.direct)?.ask(errand, Some(namespace), file) {
+            Ok(found) => return Ok((started(&mut self.direct)?, found)),
+            Err(errno) => errno,
+        };
+        if refused != Errno::PERM || id.kind == Kind::User {
+            return Err(refused);
+        }
+        let owner = nsfs::owner(namespace).map_err(|_| Errno::PERM)?;
+        let visitor = self.by_way_of(&owner)?;
+        visitor.ask(errand, Some(namespace), file).map(|found| (visitor, found))
+    }
+
+    fn by_way_of(&mut self, owner: &OwnedFd) -> Result<&Visitor, Errno> {
+        let inode = fstat(owner)?.st_ino;
+        if is_own(Id { kind: Kind::User, inode }) {
+            return Err(Errno::PERM);
+        }
+        match self.inside.entry(inode) {
+            std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            std::collections::hash_map::Entry::Vacant(entry) => Ok(entry.insert(Visitor::start(Some(owner.as_fd()))?)),
+        }
+    }
+}
+
+fn started(visitor: &mut Option<Visitor>) -> Result<&Visitor, Errno> {
+    if visitor.is_none() {
+        *visitor = Some(Visitor::start(None)?);
+    }
+    visitor.as_ref().ok_or(Errno::SRCH)
+}
+
+/// Is this the caller's own namespace? It needs no rights to look around in that.
+pub(crate) fn is_own(id: Id) -> bool {
+    std::fs::metadata(format!("/proc/self/ns/{}", id.kind)).is_ok_and(|metadata| metadata.ino() == id.inode)
+}
