@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use izba_sandbox::contents::Door;
 use izba_sandbox::keep::Kept;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::{Detail, Id, SeenNamespace, Survey, identify, open_namespace};
@@ -148,11 +149,17 @@ fn seen(shown: &str, find: impl Fn(&Survey) -> Option<&SeenNamespace>) -> Result
         Failure::new(format!("there is no namespace {shown}, or you can't see it"))
             .remedy("izba ns list, as root for all")
     })?;
-    let namespace = survey.open(found).map_err(|error| {
-        Failure::new(format!("cannot open the namespace {found}")).caused_by(&error).remedy("run it as root")
-    })?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}", namespace.as_raw_fd()));
-    Ok(Target::Namespaces(vec![Place { kind: found.kind, path, _held: Some(namespace) }]))
+    let place = match Door::to(&survey, found) {
+        Some(Door::Path(path)) => Place { kind: found.kind, path, _held: None },
+        Some(Door::Descriptor(namespace)) => {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", namespace.as_raw_fd()));
+            Place { kind: found.kind, path, _held: Some(namespace) }
+        }
+        None => {
+            return Err(Failure::new(format!("no way leads to the namespace {found} for you")).remedy("run it as root"));
+        }
+    };
+    Ok(Target::Namespaces(vec![place]))
 }
 
 /// A run, or what is kept under a name.
