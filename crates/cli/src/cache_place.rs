@@ -1,7 +1,6 @@
 //! Where unpacked archives are kept.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use izba_image::{Cache, Error};
@@ -9,6 +8,7 @@ use izba_image::{Cache, Error};
 use crate::args::cache::CachePlace;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
+use crate::private_dir;
 
 /// The cache, and its directory.
 pub fn open(place: &CachePlace, caller: &Caller) -> Result<(Cache, PathBuf)> {
@@ -33,7 +33,7 @@ pub fn existing(place: &CachePlace, caller: &Caller) -> Option<PathBuf> {
     }
     let mut temporary = TEMPORARY.map(|top| private_path(top, caller.uid)).into_iter();
     let found = usual(caller).into_iter().find(|dir| dir.is_dir());
-    found.or_else(|| temporary.find(|dir| is_private(dir, caller.uid)))
+    found.or_else(|| temporary.find(|dir| private_dir::open(dir, caller.uid).is_ok()))
 }
 
 /// The option, or the variable.
@@ -70,9 +70,7 @@ fn private_path(top: &str, uid: u32) -> PathBuf {
 fn temporary(tried: &[PathBuf], uid: u32) -> Result<(Cache, PathBuf)> {
     for top in TEMPORARY {
         let dir = private_path(top, uid);
-        // It may be there, and whose it is counts.
-        let _ = std::fs::DirBuilder::new().mode(0o700).create(&dir);
-        if is_private(&dir, uid)
+        if private_dir::open_or_make(&dir, uid).is_ok()
             && let Ok(cache) = Cache::open(&dir)
         {
             return Ok((cache, dir));
@@ -82,11 +80,6 @@ fn temporary(tried: &[PathBuf], uid: u32) -> Result<(Cache, PathBuf)> {
         tried.iter().map(|dir| dir.display().to_string()).chain(TEMPORARY.map(String::from)).collect();
     Err(Failure::new(format!("there is no place for unpacked archives: {} can't be used", tried.join(", ")))
         .remedy("--cache DIR, or IZBA_CACHE, with a directory of your own"))
-}
-
-/// A directory of our own, closed to others. A link is none.
-fn is_private(dir: &Path, uid: u32) -> bool {
-    std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 == 0)
 }
 
 #[cfg(test)]
@@ -111,18 +104,5 @@ mod tests {
         assert_eq!(named(&CachePlace::default(), &ann), Some("/cwd/c".into()));
         assert_eq!(named(&CachePlace { dir: Some("/o".into()) }, &ann), Some("/o".into()));
         assert_eq!(named(&CachePlace::default(), &caller(1000, &[("IZBA_CACHE", "")])), None);
-    }
-
-    #[test]
-    fn a_place_of_others_is_not_used() {
-        let dir = std::env::temp_dir().join(format!("izba-place-{}", std::process::id()));
-        let uid = izba_sys::credential::geteuid().as_raw();
-        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
-        assert!(is_private(&dir, uid));
-        assert!(!is_private(&dir, uid + 1));
-        std::fs::remove_dir(&dir).unwrap();
-        std::os::unix::fs::symlink("/", &dir).unwrap();
-        assert!(!is_private(&dir, uid));
-        std::fs::remove_file(&dir).unwrap();
     }
 }

@@ -13,16 +13,32 @@ use crate::{output, plan_json, plan_text, session, start};
 
 /// Does what is wanted, or shows the plan of it; the program's status.
 pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String]) -> Result<u8> {
+    launch_with(sandbox, show, notes, || Ok(()), |(), _| ())
+}
+
+/// The same with something that is made ready before the first process is there and something that goes on beside the program.
+/// Both are dropped at the end, the later one first. A dry run has neither.
+pub fn launch_with<Held, Beside>(
+    sandbox: &Sandbox,
+    show: &ShowArgs,
+    notes: &[String],
+    hold: impl FnOnce() -> Result<Held>,
+    started: impl FnOnce(&Held, &Child) -> Beside,
+) -> Result<u8> {
     let facts = Facts::gather(sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
     let plan = Plan::new(sandbox, &facts).map_err(|error| start::unplanned(&error))?;
     if show.dry_run {
         return print(&plan, notes, show.format.unwrap_or(PlanFormat::Text)).map(|()| 0);
     }
+    let held = hold()?;
     notes.iter().chain(&plan.notes).for_each(output::note);
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
-    let status = spawn(&plan, mask, show.explain).and_then(attend);
+    let status = spawn(&plan, mask, show.explain).and_then(|child| {
+        let _beside = started(&held, &child);
+        attend(child)
+    });
     signal::set_mask(&mask);
     status
 }

@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod environment;
+pub mod exec;
 pub mod file;
 pub mod identity;
 pub mod kept;
@@ -34,6 +35,8 @@ const HOSTNAME: &str = "izba";
 #[derive(Debug)]
 pub struct Lowered {
     pub sandbox: Sandbox,
+    /// What the program's user is called.
+    pub user: Option<String>,
     pub notes: Vec<String>,
 }
 
@@ -68,7 +71,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         process: process::lower(args, &account, &environment)?,
         namespaces,
     };
-    Ok(Lowered { sandbox, notes })
+    Ok(Lowered { sandbox, user: account.name, notes })
 }
 
 fn home(account: &Account) -> Option<&Path> {

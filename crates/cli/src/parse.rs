@@ -7,6 +7,7 @@ pub mod join;
 pub mod mount_option;
 pub mod mount_request;
 pub mod path;
+pub mod signal;
 pub mod size;
 pub mod sysctl;
 pub mod tmpfs;

@@ -1,4 +1,5 @@
-//! What killed starts have left, and the kernel doesn't free: half-unpacked archives, and the writes of `--ephemeral=disk`.
+//! What killed starts have left, and the kernel doesn't free: half-unpacked archives, the writes of `--ephemeral=disk`, and records of
+//! runs.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use crate::args::internal;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::lower::identity::usual_unpacking_maps;
+use crate::record::Runs;
 use crate::{cache_place, inside, scratch};
 
 /// What a sweep did.
@@ -43,6 +45,12 @@ pub fn sweep(dir: &Path, caller: &Caller) -> Result<Swept> {
     Ok(Swept { archives, scratch, busy: swept.busy, failures })
 }
 
+/// Removes the records of runs whose izba is gone; says how many.
+pub fn records(caller: &Caller) -> u64 {
+    let removed = |runs: &Runs| runs.names().iter().filter(|name| runs.sweep(name)).count() as u64;
+    Runs::existing(caller).iter().map(removed).sum()
+}
+
 /// Removes what is left of subordinate ids, in a user namespace that has them, if the caller has such ids.
 pub fn finish_inside(dir: &Path, maps: scratch::Maps<'_>) -> Option<Result<()>> {
     match maps() {
@@ -52,8 +60,19 @@ pub fn finish_inside(dir: &Path, maps: scratch::Maps<'_>) -> Option<Result<()>> 
     }
 }
 
+/// A sweep beside the program. Dropping it waits for its end.
+#[derive(Debug)]
+pub struct Sweeping(Option<JoinHandle<()>>);
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        // It says nothing, and a panic of it is no business of the program's.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
 /// Sweeps while the program runs, if there is something to look at: two calls that find nothing, most of the time.
-pub fn in_background(place: &CachePlace, caller: &Caller) -> Option<JoinHandle<()>> {
+pub fn in_background(place: &CachePlace, caller: &Caller) -> Option<Sweeping> {
     let dir = cache_place::existing(place, caller)?;
     let places = [dir.join("v1/making"), scratch::parent(&dir)];
     if !places.iter().any(has_members) {
@@ -65,7 +84,7 @@ pub fn in_background(place: &CachePlace, caller: &Caller) -> Option<JoinHandle<(
     // Nobody has asked for it: what doesn't work is said by gc.
     let sweeping = std::thread::Builder::new().spawn(move || drop(sweep(&dir, &caller))).ok();
     signal::set_mask(&before);
-    sweeping
+    Some(Sweeping(sweeping))
 }
 
 fn has_members(dir: &PathBuf) -> bool {

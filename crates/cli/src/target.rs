@@ -1,22 +1,21 @@
 //! TARGET: a process, a name, a file or a number that stands for namespaces.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use izba_sandbox::contents::Door;
+use izba_sandbox::keep::Kept;
 use izba_sandbox::namespace::Kind;
-use izba_sys::nsfs;
-use izba_sys::path::OFlags;
+use izba_sandbox::survey::{Detail, Id, SeenNamespace, Survey, identify, open_namespace};
 use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
+use izba_sys::signal;
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-
-/// Where `ip netns` keeps network namespaces.
-const NETNS: &str = "/run/netns";
+use crate::kept;
+use crate::record::{Name, Run};
 
 /// What TARGET stands for.
 #[derive(Debug)]
@@ -43,8 +42,8 @@ pub struct Place {
     pub kind: Kind,
     /// A path that can be opened.
     pub path: PathBuf,
-    /// What the path leads through, where it is a descriptor of ours.
-    pub held: Option<OwnedFd>,
+    /// What the path leads through, where it is a descriptor of ours: it has to be open as long as the path is used.
+    _held: Option<OwnedFd>,
 }
 
 impl Process {
@@ -67,37 +66,124 @@ impl Process {
     }
 }
 
+impl Target {
+    /// Its namespaces of the kinds that are named, or all that aren't the caller's own.
+    pub fn places(&self, named: &[Kind]) -> Result<Vec<Place>> {
+        match self {
+            Self::Process(process) => {
+                let asked = Kind::ALL.into_iter().filter(|kind| named.is_empty() || named.contains(kind));
+                let found = asked.map(|kind| process.place(kind, named.contains(&kind)));
+                found.filter_map(Result::transpose).collect()
+            }
+            Self::Namespaces(places) => {
+                if let Some(missing) = named.iter().find(|kind| places.iter().all(|place| place.kind != **kind)) {
+                    let there: Vec<&str> = places.iter().map(|place| place.kind.proc_name()).collect();
+                    return Err(Failure::new(format!("there is no {missing} namespace, only {}", there.join(", "))));
+                }
+                let wanted = places.iter().filter(|place| named.is_empty() || named.contains(&place.kind));
+                Ok(wanted.map(|place| Place { kind: place.kind, path: place.path.clone(), _held: None }).collect())
+            }
+        }
+    }
+
+    /// Was what has been opened of a process its own? Its number may be another's since.
+    pub fn check_running(&self) -> Result<()> {
+        let Self::Process(process) = self else { return Ok(()) };
+        signal::check_running(process.pidfd.as_raw_fd())
+            .map_err(|_| Failure::new(format!("process {} has ended meanwhile", process.pid)))
+    }
+}
+
+impl Process {
+    /// Its namespace of this kind, if it isn't the caller's own. An old kernel may lack the kind.
+    fn place(&self, kind: Kind, named: bool) -> Result<Option<Place>> {
+        let (pid, path) = (self.pid, self.namespace(kind));
+        let own = Path::new("/proc/self/ns").join(kind.proc_name());
+        match std::fs::read_link(&path) {
+            Ok(theirs) if !named && std::fs::read_link(&own).is_ok_and(|ours| ours == theirs) => Ok(None),
+            Ok(_) => Ok(Some(Place { kind, path, _held: None })),
+            Err(error) if error.kind() == ErrorKind::NotFound && !named && !own.exists() => Ok(None),
+            Err(error) => {
+                let failure =
+                    Failure::new(format!("cannot look at the {kind} namespace of process {pid}")).caused_by(&error);
+                Err(match error.kind() {
+                    ErrorKind::PermissionDenied => failure.remedy(
+                        "it takes the rights to trace the process (ptrace(2)): be its user, with no fewer capabilities, or root",
+                    ),
+                    _ => failure.because("the process is ending or has ended"),
+                })
+            }
+        }
+    }
+}
+
 /// Finds out what is meant.
 pub fn resolve(text: &OsStr, caller: &Caller) -> Result<Target> {
     let shown = text.to_string_lossy();
     if shown.contains('/') {
         return place(&caller.absolute(text)).map(|place| Target::Namespaces(vec![place]));
     }
-    if let Ok(pid) = shown.parse::<i32>() {
-        return Process::find(pid).map(Target::Process);
+    if let Some(unique) = shown.strip_prefix("id:") {
+        let unique: Option<u64> = unique.parse().ok();
+        return seen(&shown, |survey| survey.by_unique(unique?));
     }
-    let netns = Path::new(NETNS).join(text);
-    if !shown.is_empty() && netns.exists() {
-        return place(&netns).map(|place| Target::Namespaces(vec![place]));
+    if let Ok(id) = shown.parse::<Id>() {
+        return seen(&shown, |survey| survey.namespaces.get(&id));
     }
-    Err(Failure::new(format!("there is no process, name or namespace {shown:?}"))
-        .remedy("izba ps shows runs, izba ns list namespaces and kept names, ip netns its own"))
+    match shown.parse::<u64>() {
+        Ok(number) if number <= MOST_PROCESSES => {
+            Process::find(i32::try_from(number).unwrap_or(0)).map(Target::Process)
+        }
+        Ok(number) => seen(&shown, |survey| survey.by_inode(number)),
+        Err(_) => named(&shown, caller),
+    }
+}
+
+/// PID_MAX_LIMIT of the kernel. Inode numbers of namespaces are larger.
+const MOST_PROCESSES: u64 = 4 << 20;
+
+/// A namespace that the caller can see.
+fn seen(shown: &str, find: impl Fn(&Survey) -> Option<&SeenNamespace>) -> Result<Target> {
+    let survey = Survey::take(Detail::Leaders).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+    let found = find(&survey).map(|seen| seen.id).ok_or_else(|| {
+        Failure::new(format!("there is no namespace {shown}, or you can't see it"))
+            .remedy("izba ns list, as root for all")
+    })?;
+    let place = match Door::to(&survey, found) {
+        Some(Door::Path(path)) => Place { kind: found.kind, path, _held: None },
+        Some(Door::Descriptor(namespace)) => {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", namespace.as_raw_fd()));
+            Place { kind: found.kind, path, _held: Some(namespace) }
+        }
+        None => {
+            return Err(Failure::new(format!("no way leads to the namespace {found} for you")).remedy("run it as root"));
+        }
+    };
+    Ok(Target::Namespaces(vec![place]))
+}
+
+/// A run, or what is kept under a name.
+fn named(shown: &str, caller: &Caller) -> Result<Target> {
+    let run = shown.parse::<Name>().ok().and_then(|name| Run::find(&name, caller).ok());
+    if let Some(run) = run {
+        let ended = || Failure::new(format!("the program of the run {shown} has ended"));
+        let pidfd = run.record.program.open().map_err(|_| ended())?;
+        return Ok(Target::Process(Process { pid: run.record.program.pid, pidfd }));
+    }
+    let Kept { namespaces, .. } = kept::find(shown, caller).ok_or_else(|| {
+        Failure::new(format!("there is no process, name or namespace {shown:?}"))
+            .remedy("izba ps shows runs, izba ns list namespaces and kept names")
+    })?;
+    let place = |(id, path): (Id, PathBuf)| Place { kind: id.kind, path, _held: None };
+    Ok(Target::Namespaces(namespaces.into_iter().map(place).collect()))
 }
 
 /// A file that stands for a namespace.
 fn place(path: &Path) -> Result<Place> {
-    let shown = path.display();
-    let failed = |error: io::Error| Failure::new(format!("cannot open {shown}")).caused_by(&error);
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
-    let kind = kind_of(&file).ok_or_else(|| {
-        Failure::new(format!("{shown} stands for no namespace"))
-            .remedy("a file such as /proc/PID/ns/net, or one that such a file is bind-mounted on")
-    })?;
-    Ok(Place { kind, path: path.to_owned(), held: None })
+    let failure = || Failure::new(format!("{} stands for no namespace", path.display()));
+    let namespace = open_namespace(path).map_err(|error| failure().caused_by(&error).remedy(FILES))?;
+    let id = identify(namespace.as_fd()).map_err(|errno| failure().caused_by(&errno).remedy(FILES))?;
+    Ok(Place { kind: id.kind, path: path.to_owned(), _held: None })
 }
 
-fn kind_of(file: &File) -> Option<Kind> {
-    let flag = nsfs::kind(file.as_fd()).ok()?;
-    Kind::ALL.into_iter().find(|kind| kind.clone_flag() == flag)
-}
+const FILES: &str = "a file such as /proc/PID/ns/net, or one that such a file is bind-mounted on";

@@ -103,6 +103,9 @@ impl Scene {
                 .collect();
             assert!(left.is_empty(), "{context}: {left:?}");
         }
+        let records: Vec<_> =
+            fs::read_dir(self.ground.runtime(User::Root).join("runs")).into_iter().flatten().collect();
+        assert!(records.is_empty(), "{context}: {records:?}");
         let mounts = mounts_of(self.ground.path("").as_path());
         assert!(mounts.is_empty(), "{context}: {mounts:?}");
     }

@@ -47,6 +47,7 @@ fn traced(ground: &Ground, user: User, file: &Path) -> Command {
     let izba = ground.izba(user);
     let cache = izba.get_envs().find(|(key, _)| *key == "IZBA_CACHE").and_then(|(_, value)| value).unwrap();
     command.arg(ground.path("izba")).env("HOME", home).env("IZBA_CACHE", cache);
+    command.env("IZBA_RUNTIME_DIR", ground.runtime(user));
     command
 }
 

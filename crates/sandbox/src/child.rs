@@ -285,7 +285,7 @@ impl Executor<'_> {
                     *place = Some(fd);
                 }
             };
-            if socket::receive(self.channel.as_fd(), &mut buffer, &mut take)? == 0 {
+            if socket::receive(self.channel.as_fd(), &mut buffer, &mut take)?.length == 0 {
                 // The parent is gone, or has met an error that it tells itself.
                 process::exit(crate::STATUS_FAILED);
             }

@@ -38,6 +38,7 @@ pub struct Done<'a> {
 #[derive(Debug)]
 pub struct Child {
     pid: i32,
+    program: i32,
     pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
 }
@@ -65,6 +66,12 @@ impl Child {
     /// The first process's id, as the caller sees it.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// The program's process id, as the caller sees it, though the process was made in another PID namespace. It is the first process's own
+    /// only where that is the program. Once the sandbox has ended the number may be another process's.
+    pub fn program(&self) -> i32 {
+        self.program
     }
 
     /// Can be polled: it is readable when the sandbox has ended. pidfd_open(2).
@@ -135,6 +142,7 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
     let caller = process::pidfd_open(process::getpid(), PidfdFlags::empty()).map_err(setup("pidfd_open"))?;
     let (channel, inner) = socket::pair().map_err(setup("socketpair"))?;
+    socket::ask_for_senders(channel.as_fd()).map_err(setup("setsockopt"))?;
     let args = CStringArray::new(plan.program.args.clone());
     let env = CStringArray::new(plan.program.env.clone());
     let everything = SignalSet::full();
@@ -158,7 +166,8 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
         Ok(None) => process::exit(crate::STATUS_FAILED),
         Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
     };
-    Parent { plan, channel, child, slots: empty_slots(plan), observe, terminal: None }.run(started)
+    let program = child.pid;
+    Parent { plan, channel, child, program, slots: empty_slots(plan), observe, terminal: None }.run(started)
 }
 
 fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {
@@ -169,6 +178,8 @@ struct Parent<'a, 'o> {
     plan: &'a Plan,
     channel: OwnedFd,
     child: Cloned,
+    /// The process that is to execute the program, as far as is known.
+    program: i32,
     slots: Vec<Option<OwnedFd>>,
     observe: Option<&'o mut dyn FnMut(Done<'_>)>,
     terminal: Option<OwnedFd>,
@@ -180,7 +191,10 @@ impl Parent<'_, '_> {
             observe(Done { step: &self.plan.clone, nanoseconds: process::monotonic_nanoseconds() - started });
         }
         match self.outside().and_then(|()| self.listen()) {
-            Ok(()) => Ok(Child { pid: self.child.pid, pidfd: self.child.pidfd, terminal: self.terminal }),
+            Ok(()) => {
+                let Self { child, program, terminal, .. } = self;
+                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal })
+            }
             Err(error) => {
                 // Nothing is left: with the first process goes everything that it has made.
                 let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
@@ -280,14 +294,16 @@ impl Parent<'_, '_> {
             let mut buffer = Message::buffer();
             let mut descriptor = None;
             let received = socket::receive(self.channel.as_fd(), &mut buffer, &mut |fd| descriptor = Some(fd));
-            let length = received.map_err(|errno| StartError::Call { call: "recvmsg", errno })?;
-            match Message::decode(buffer.get(..length).unwrap_or_default()) {
+            let received = received.map_err(|errno| StartError::Call { call: "recvmsg", errno })?;
+            match Message::decode(buffer.get(..received.length).unwrap_or_default()) {
                 None if ready => return Ok(()),
                 None => return Err(StartError::Died),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Done(report)) => self.tell(&report),
                 Some(Message::Ready(report)) => {
                     ready = true;
+                    // It is the last that the program's process says before it executes.
+                    self.program = received.sender.unwrap_or(self.program);
                     self.tell(&report);
                     if self.observe.is_some() {
                         // A child that is gone needs no answer, and is noticed at the next turn.

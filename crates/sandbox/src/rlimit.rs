@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use izba_sys::rlimit::Resource;
+use izba_sys::rlimit::{Resource, getrlimit};
 
 /// Names as `ulimit` options of container engines have them, with the kernel's number.
 const NAMES: [(&str, Resource); 16] = [
@@ -37,6 +37,14 @@ pub struct Rlimit {
 }
 
 impl Rlimit {
+    /// The calling process's limits, all of them.
+    pub fn own() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|&(_, resource)| {
+            let now = getrlimit(resource);
+            Self { resource, soft: now.current, hard: now.maximum }
+        })
+    }
+
     /// The name without `RLIMIT_`, in lower case.
     pub fn name(&self) -> &'static str {
         NAMES.iter().find(|(_, resource)| *resource == self.resource).map_or("?", |(name, _)| name)

@@ -9,7 +9,6 @@
 
 pub mod holder;
 mod listing;
-mod open;
 mod process;
 mod relation;
 pub mod status;
@@ -200,6 +199,16 @@ impl Survey {
     pub fn look_at(&mut self, path: &Path) -> io::Result<Id> {
         let namespace = open_namespace(path)?;
         Ok(relation::add(&mut self.namespaces, namespace.as_fd())?)
+    }
+
+    /// The namespace of this inode number. The kinds share one range of numbers, so there is no more than one.
+    pub fn by_inode(&self, inode: u64) -> Option<&SeenNamespace> {
+        self.namespaces.values().find(|seen| seen.id.inode == inode)
+    }
+
+    /// The namespace of this 64-bit id.
+    pub fn by_unique(&self, unique: u64) -> Option<&SeenNamespace> {
+        self.namespaces.values().find(|seen| seen.unique == Some(unique))
     }
 
     /// The processes of a namespace, as far as they are known.

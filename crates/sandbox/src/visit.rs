@@ -81,8 +81,8 @@ impl Visitor {
         let channel = self.channel.as_ref().ok_or(Errno::PIPE)?;
         let mut message = vec![0; errand::MOST_BYTES];
         let mut descriptors = Vec::new();
-        let length = socket::receive(channel.as_fd(), &mut message, &mut |fd| descriptors.push(fd))?;
-        message.truncate(length);
+        let received = socket::receive(channel.as_fd(), &mut message, &mut |fd| descriptors.push(fd))?;
+        message.truncate(received.length);
         let Some((errno, bytes)) = message.split_first_chunk() else { return Err(Errno::PIPE) };
         match i32::from_ne_bytes(*errno) {
             0 => Ok(Found { bytes: bytes.to_vec(), descriptors }),

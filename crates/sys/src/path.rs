@@ -9,7 +9,7 @@ use rustix::path::Arg;
 pub use rustix::fs::{
     Access, AtFlags, CWD, Dev, DirEntry, FileType, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs,
     Statx, StatxFlags, Uid, accessat, chmodat, fchmod, flock, fstat, fstatfs, major, makedev, minor, mkdirat, mknodat,
-    openat, readlinkat, readlinkat_raw, rmdir, stat, statat, statfs, symlinkat, unlink, unlinkat,
+    openat, readlinkat, readlinkat_raw, renameat, rmdir, stat, statat, statfs, symlinkat, unlink, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 pub use rustix::io::{read, write};

@@ -128,6 +128,59 @@ pub fn stop_self() {
     unsafe { libc::raise(SIGSTOP) };
 }
 
+/// The classic signals by name, without `SIG`: signal(7). Their numbers are the architecture's.
+const NAMES: [(&str, i32); 34] = [
+    ("HUP", SIGHUP),
+    ("INT", SIGINT),
+    ("QUIT", SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", SIGABRT),
+    ("IOT", libc::SIGIOT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", SIGKILL),
+    ("USR1", SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", SIGUSR2),
+    ("PIPE", SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", SIGCHLD),
+    ("CLD", SIGCHLD),
+    ("CONT", SIGCONT),
+    ("STOP", SIGSTOP),
+    ("TSTP", SIGTSTP),
+    ("TTIN", SIGTTIN),
+    ("TTOU", SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("POLL", libc::SIGPOLL),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];
+
+/// The number of the signal with this name, without `SIG` and in capitals. Real-time signals have no names.
+pub fn number(name: &str) -> Option<i32> {
+    NAMES.iter().find(|(known, _)| *known == name).map(|&(_, number)| number)
+}
+
+/// SIGRTMIN as the C library has it: it keeps the lowest real-time signals for itself.
+pub fn first_real_time() -> i32 {
+    libc::SIGRTMIN()
+}
+
+/// SIGRTMAX, the highest number of a signal.
+pub fn last() -> i32 {
+    libc::SIGRTMAX()
+}
+
 pub use libc::{
     SIGABRT, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
     SIGUSR1, SIGUSR2, SIGWINCH,

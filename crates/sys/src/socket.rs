@@ -7,13 +7,13 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt::set_socket_passcred,
 };
 
 /// The most descriptors that one message carries.
 pub const MOST_DESCRIPTORS: usize = 32;
 
-const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS));
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS), ScmCredentials(1));
 
 /// Two connected ends, close-on-exec. A message arrives whole, and an end that is closed reads as an empty message.
 ///
@@ -21,6 +21,14 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS));
 /// EMFILE, ENFILE, ENOMEM.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// From now on every message that `receiver` gets says which process has sent it: SO_PASSCRED of unix(7).
+///
+/// # Errors
+/// EBADF, ENOTSOCK.
+pub fn ask_for_senders(receiver: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_socket_passcred(receiver, true)
 }
 
 /// Sends one message, with descriptors if there are any. Never raises SIGPIPE. Allocates nothing.
@@ -41,12 +49,23 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_
     }
 }
 
-/// Receives one message: how many bytes came, 0 where the other end is gone. Descriptors that came with it are handed
-/// to `take` one by one, close-on-exec. Allocates nothing.
+/// One message that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// How many bytes: 0 where the other end is gone.
+    pub length: usize,
+    /// Who has sent it, in the receiver's PID namespace, if [`ask_for_senders`] has been called. The kernel says so, not the sender.
+    pub sender: Option<i32>,
+}
+
+/// Receives one message. Descriptors that came with it are handed to `take` one by one, close-on-exec. Allocates nothing.
+///
+/// A receiver that asks for senders has to see their PID namespace, be it its own or one below: the id 0, which the kernel gives
+/// others, is none that rustix can hold.
 ///
 /// # Errors
 /// What recvmsg(2) gives.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], take: &mut dyn FnMut(OwnedFd)) -> Result<usize, Errno> {
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], take: &mut dyn FnMut(OwnedFd)) -> Result<Received, Errno> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
@@ -55,10 +74,13 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], take: &mut dyn FnMut(O
             other => break other?,
         }
     };
+    let mut sender = None;
     for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            descriptors.for_each(&mut *take);
+        match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.for_each(&mut *take),
+            RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(credentials.pid.as_raw_nonzero().get()),
+            _ => {}
         }
     }
-    Ok(received.bytes)
+    Ok(Received { length: received.bytes, sender })
 }

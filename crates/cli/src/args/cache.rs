@@ -37,7 +37,7 @@ pub struct PruneArgs {
     pub place: CachePlace,
 }
 
-/// Sweep what killed starts have left: half-unpacked archives and the writes of `--ephemeral=disk`.
+/// Sweep what killed starts have left: half-unpacked archives, the writes of `--ephemeral=disk`, and records of runs.
 #[derive(Debug, Args)]
 pub struct GcArgs {
     #[command(flatten)]

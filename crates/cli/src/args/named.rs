@@ -1,19 +1,81 @@
 //! `izba ps`, `exec`, `kill` and `inspect`: runs that can be found by their names.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use izba_sandbox::account::UserSpec;
+
+use super::TableFormat;
+use super::run::ShowArgs;
+use crate::parse::environment::{self, Assignment};
+use crate::parse::signal::Signal;
+use crate::record::Name;
+
+const PLACES: &str = "\
+Runs are written down in IZBA_RUNTIME_DIR; else in /run/izba for root, in $XDG_RUNTIME_DIR/izba for others, or in
+/tmp/izba-UID. Every user sees its own.";
 
 /// List what runs.
 #[derive(Debug, Args)]
-pub struct PsArgs {}
+#[command(after_help = PLACES)]
+pub struct PsArgs {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+    /// Print names only.
+    #[arg(short, long, conflicts_with = "format")]
+    pub quiet: bool,
+}
+
+const EXEC: &str = "\
+The program gets what the run's own program got: namespaces, root, user, capabilities, limits and environment. What it leaves
+in the background stays in the run and ends with it; the program itself ends with this izba, however that ends.
+
+Exit status: as for izba run.";
 
 /// Run a second program in a running sandbox.
 #[derive(Debug, Args)]
-pub struct ExecArgs {}
+#[command(override_usage = "izba exec [OPTIONS] NAME [COMMAND [ARG...]]", max_term_width = 110, after_help = EXEC)]
+pub struct ExecArgs {
+    /// The run, and the program: by default the user's shell. Options end here.
+    #[arg(value_name = "NAME", required = true, trailing_var_arg = true, hide = true)]
+    pub name_and_command: Vec<OsString>,
+    /// Who runs the program: by default who runs the first one. Names are looked up in the run's own /etc/passwd and /etc/group.
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<UserSpec>,
+    /// Set an environment variable, or copy yours.
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]", value_parser = OsStringValueParser::new().try_map(|text| environment::parse_assignment(&text)))]
+    pub env: Vec<Assignment>,
+    /// The working directory: by default the run's.
+    #[arg(short, long = "workdir", value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+    /// Give the program a new terminal. The default where stdin and stdout are terminals.
+    #[arg(short, long, overrides_with = "no_tty")]
+    pub tty: bool,
+    /// Give the program your stdin, stdout and stderr as they are.
+    #[arg(long, overrides_with = "tty")]
+    pub no_tty: bool,
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
 
 /// Send a signal to the program of a run.
 #[derive(Debug, Args)]
-pub struct KillArgs {}
+pub struct KillArgs {
+    /// The run.
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+    /// The signal, by name or number. KILL ends everything in a run that has a PID namespace of its own.
+    #[arg(value_name = "SIGNAL", default_value = "TERM")]
+    pub signal: Signal,
+}
 
-/// Show what is known of a run.
+/// Show what is known of a run, as JSON.
 #[derive(Debug, Args)]
-pub struct InspectArgs {}
+pub struct InspectArgs {
+    /// The run.
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+}

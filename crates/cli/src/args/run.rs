@@ -18,6 +18,7 @@ use crate::parse::environment::Assignment;
 use crate::parse::join::Join;
 use crate::parse::mount_request::MountRequest;
 use crate::parse::{environment, hostname, mount_option, sysctl, tmpfs, volume};
+use crate::record::Name;
 
 const EXAMPLES: &str = "\
 ROOT is one of
@@ -50,6 +51,9 @@ pub struct RunArgs {
     // The usage line and the examples show it better than clap could.
     #[arg(value_name = "ROOT", required = true, trailing_var_arg = true, hide = true)]
     pub root_and_command: Vec<OsString>,
+    /// What the run is called, for izba ps, exec, kill and inspect. By default the command's name and a number.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<Name>,
     #[command(flatten)]
     pub root: RootArgs,
     #[command(flatten)]

@@ -1,8 +1,27 @@
-//! `izba exec`.
+//! `izba exec`: run, intent, plan, kernel.
+
+use std::os::fd::AsFd;
 
 use crate::args::named::ExecArgs;
+use crate::caller::Caller;
 use crate::failure::{Failure, Result};
+use crate::launch::launch;
+use crate::lower::{self, Lowered};
+use crate::own_binary;
+use crate::record::{Name, Run};
 
-pub fn exec(_args: &ExecArgs) -> Result<u8> {
-    Err(Failure::new("not yet"))
+/// Runs a second program in a run and ends with its status.
+pub fn exec(args: &ExecArgs) -> Result<u8> {
+    if !args.show.dry_run {
+        // Who is inside sees our process there.
+        own_binary::seal()?;
+    }
+    let caller = Caller::of_this_process();
+    let name: Name = args.name_and_command[0].to_string_lossy().parse().map_err(Failure::new)?;
+    let record = Run::find(&name, &caller)?.record;
+    let program = record.program.open().map_err(|errno| {
+        Failure::new(format!("cannot enter the run {name}: its program has ended")).caused_by(&errno)
+    })?;
+    let Lowered { sandbox, notes, .. } = lower::exec::lower(args, &caller, &record, program.as_fd())?;
+    launch(&sandbox, &args.show, &notes)
 }

@@ -3,22 +3,22 @@
 use crate::args::cache::GcArgs;
 use crate::caller::Caller;
 use crate::failure::{FAILED, Result};
+use crate::sweep::Swept;
 use crate::{cache_place, output, sweep};
 
 /// Sweeps, and says what was there.
 pub fn run(args: &GcArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
-    let Some(dir) = cache_place::existing(&args.place, &caller) else {
-        return output::print(|out| writeln!(out, "nothing was left")).map(|()| 0);
-    };
-    let swept = sweep::sweep(&dir, &caller)?;
+    let records = sweep::records(&caller);
+    let dir = cache_place::existing(&args.place, &caller);
+    let swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;
     output::print(|out| {
-        if swept.archives + swept.scratch == 0 {
+        if swept.archives + swept.scratch + records == 0 {
             writeln!(out, "nothing was left")?;
         } else {
             writeln!(
                 out,
-                "removed {} unfinished archives and {} directories of writes",
+                "removed {} unfinished archives, {} directories of writes and {records} records of runs",
                 swept.archives, swept.scratch
             )?;
         }

@@ -1,26 +1,27 @@
 //! `izba run`: options, intent, plan, kernel.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use izba_image::Tree;
-use izba_sandbox::facts::Facts;
 use izba_sandbox::namespace::Kind;
-use izba_sandbox::parent::{self, Child, Done};
-use izba_sandbox::plan::Plan;
+use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
+use izba_sandbox::sandbox::Sandbox;
 use izba_sys::process::is_open;
 use izba_sys::rlimit::{self, Resource, getrlimit, setrlimit};
-use izba_sys::signal::{self, SignalSet};
 
-use crate::args::PlanFormat;
 use crate::args::run::{Ephemeral, RunArgs};
 use crate::caller::Caller;
-use crate::failure::{FAILED, Failure, Result};
+use crate::failure::{Failure, Result};
+use crate::launch::launch_with;
 use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
+use crate::record::{Asked, Record, Reservation};
 use crate::scratch::Scratch;
-use crate::{archive, cache_place, output, own_binary, plan_json, plan_text, session, start, sweep};
+use crate::{archive, cache_place, output, own_binary, sweep};
 
 /// Runs a program and ends with its status.
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -38,31 +39,52 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 }
 
 fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -> Result<u8> {
-    let Lowered { mut sandbox, notes } = lower::lower(args, caller, identity, &place.ground)?;
+    let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
-    let facts = Facts::gather(&sandbox)
-        .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
-    let plan = Plan::new(&sandbox, &facts).map_err(|error| start::unplanned(&error))?;
-    if args.show.dry_run {
-        return print(&plan, &notes, args.show.format.unwrap_or(PlanFormat::Text)).map(|()| 0);
-    }
-    notes.iter().chain(&plan.notes).for_each(output::note);
-    // None is missed between the program's first moment and ours with it.
-    let mask = signal::set_mask(&SignalSet::full());
-    let status = start_and_attend(&plan, mask, args, caller);
-    signal::set_mask(&mask);
-    status
+    launch_with(
+        &sandbox,
+        &args.show,
+        &notes,
+        || reserve(args, &sandbox, caller),
+        |reservation, child| {
+            if let Some(reservation) = reservation {
+                announce(
+                    reservation,
+                    child,
+                    &sandbox,
+                    Asked { root: &args.root_and_command[0], user: user.as_deref() },
+                );
+            }
+            sweep::in_background(&args.root.cache, caller)
+        },
+    )
 }
 
-fn start_and_attend(plan: &Plan, mask: SignalSet, args: &RunArgs, caller: &Caller) -> Result<u8> {
-    let child = spawn(plan, mask, args.show.explain)?;
-    let sweeping = sweep::in_background(&args.root.cache, caller);
-    let status = attend(child);
-    if let Some(sweeping) = sweeping {
-        // It says nothing, and a panic of it is no business of the program's.
-        let _ = sweeping.join();
+/// The run's name is ours from here on. Who hasn't asked for one can do without.
+fn reserve(args: &RunArgs, sandbox: &Sandbox, caller: &Caller) -> Result<Option<Reservation>> {
+    if let Some(name) = &args.name {
+        return Reservation::of(name, caller).map(Some);
     }
-    status
+    let program = sandbox.process.args.first().map(|word| OsStr::from_bytes(word.to_bytes())).unwrap_or_default();
+    Ok(Reservation::of_any(program, caller).inspect_err(unrecorded).ok())
+}
+
+/// The program runs, and nothing of this is worth ending it.
+fn announce(reservation: &Reservation, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) {
+    // One that has ended meanwhile needs no record.
+    let Some(record) = Record::of(reservation.name(), child, sandbox, asked) else { return };
+    if let Err(error) = reservation.announce(&record) {
+        unrecorded(&Failure::new(format!("cannot write the record of {}", reservation.name())).caused_by(&error));
+    }
+}
+
+fn unrecorded(failure: &Failure) {
+    let causes: Vec<&str> = failure.causes.iter().map(String::as_str).collect();
+    output::note(format_args!(
+        "izba ps and izba exec won't find this run: {} ({})",
+        failure.problem,
+        causes.join("; ")
+    ));
 }
 
 /// Every mount on its way takes a descriptor. Where the limit is low we raise our own, and the program gets the caller's. A dry run
@@ -92,29 +114,6 @@ fn check_descriptors(descriptors: &[i32]) -> Result<()> {
         Some(fd) => Err(Failure::new(format!("--fd {fd}: you have no open descriptor {fd}"))
             .remedy(format!("open it in the shell: izba run --fd {fd} ... {fd}<FILE"))),
     }
-}
-
-fn print(plan: &Plan, notes: &[String], format: PlanFormat) -> Result<()> {
-    output::print(|out| match format {
-        PlanFormat::Text => {
-            notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
-            plan_text::write(plan, out)
-        }
-        PlanFormat::Json => writeln!(out, "{:#}", plan_json::value(plan, notes)),
-    })
-}
-
-fn spawn(plan: &Plan, mask: SignalSet, explain: bool) -> Result<Child> {
-    let mut say = |done: Done<'_>| output::say(plan_text::done(done.step, done.nanoseconds));
-    let observe: Option<&mut dyn FnMut(Done<'_>)> = if explain { Some(&mut say) } else { None };
-    parent::spawn_with_mask(plan, mask, observe).map_err(|error| start::failure(&error))
-}
-
-/// Stays with the program until it ends: its terminal, its signals, its status.
-fn attend(child: Child) -> Result<u8> {
-    let outcome =
-        session::attend(child).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
-    Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))
 }
 
 /// The root file system, and what is held as long as it is used.

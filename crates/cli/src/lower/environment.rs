@@ -23,7 +23,18 @@ const LONGEST_FILE: u64 = 2 << 20;
 pub struct Environment(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Environment {
-    fn set(&mut self, name: &[u8], value: &[u8]) {
+    /// From strings as execve(2) has them. One without a value is none of a variable.
+    pub fn of_strings<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut environment = Self::default();
+        for string in strings {
+            if let Some(equals) = string.iter().position(|&byte| byte == b'=') {
+                environment.set(&string[..equals], &string[equals + 1..]);
+            }
+        }
+        environment
+    }
+
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),
             None => self.0.push((name.to_vec(), value.to_vec())),
@@ -40,7 +51,7 @@ impl Environment {
         self.0.iter().map(|(name, value)| c_string([name, &b"="[..], value].concat())).collect()
     }
 
-    fn assign(&mut self, assignment: &Assignment, caller: &Caller) {
+    pub fn assign(&mut self, assignment: &Assignment, caller: &Caller) {
         match assignment {
             Assignment::Set(name, value) => self.set(name, value),
             Assignment::Copy(name) => {

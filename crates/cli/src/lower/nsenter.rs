@@ -1,19 +1,21 @@
 //! `izba ns enter`: what is asked for, as nsenter(1) understands it.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
 use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::rootfs::CallerRoot;
 use izba_sandbox::sandbox::{Ids, Sandbox, User, WorkingDirectory};
+use izba_sandbox::survey::open_namespace;
+use izba_sys::{Errno, nsfs};
 
 use super::{c_string, kept};
 use crate::args::ns::enter::EnterArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::parse::path::in_root;
-use crate::target::{Place, Process, Target};
+use crate::target::{Process, Target};
 
 /// The intent.
 pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandbox> {
@@ -44,61 +46,35 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
     Ok(sandbox)
 }
 
-/// Those that are named, or all, but for those that the caller is in already: the kernel refuses to enter one's own user
-/// namespace again, and for the others it would change nothing.
+/// But for those that the caller is in already: the kernel refuses to enter one's own user namespace again, and for the others it
+/// would change nothing.
 fn namespaces(named: &[Kind], target: &Target) -> Result<Namespaces> {
     let mut namespaces = Namespaces::shared();
-    match target {
-        Target::Process(process) => {
-            for kind in Kind::ALL.into_iter().filter(|kind| named.is_empty() || named.contains(kind)) {
-                if !is_own(&process.namespace(kind), kind, process, named.contains(&kind))? {
-                    namespaces.join(kind, process.namespace(kind));
-                }
-            }
+    for place in target.places(named)? {
+        let own = Path::new("/proc/self/ns").join(place.kind.proc_name());
+        if inode(&place.path) != inode(&own) {
+            namespaces.join(place.kind, place.path);
         }
-        Target::Namespaces(places) => join_places(&mut namespaces, named, places)?,
+    }
+    if let Some(path) = namespaces.joined(Kind::Pid) {
+        refuse_without_init(path)?;
     }
     Ok(namespaces)
-}
-
-fn join_places(namespaces: &mut Namespaces, named: &[Kind], places: &[Place]) -> Result<()> {
-    if let Some(missing) = named.iter().find(|kind| places.iter().all(|place| place.kind != **kind)) {
-        let there: Vec<&str> = places.iter().map(|place| place.kind.proc_name()).collect();
-        return Err(Failure::new(format!("there is no {missing} namespace there, only {}", there.join(", "))));
-    }
-    for place in places.iter().filter(|place| named.is_empty() || named.contains(&place.kind)) {
-        if inode(&place.path) != inode(&own(place.kind)) {
-            namespaces.join(place.kind, place.path.clone());
-        }
-    }
-    Ok(())
-}
-
-fn own(kind: Kind) -> PathBuf {
-    Path::new("/proc/self/ns").join(kind.proc_name())
 }
 
 fn inode(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found))
 }
 
-/// Is the process in the caller's own namespace of this kind? An old kernel may lack the kind.
-fn is_own(path: &Path, kind: Kind, process: &Process, named: bool) -> Result<bool> {
-    match std::fs::read_link(path) {
-        Ok(theirs) => Ok(std::fs::read_link(own(kind)).is_ok_and(|ours| ours == theirs)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named && !own(kind).exists() => Ok(true),
-        Err(error) => {
-            let pid = process.pid;
-            let failure =
-                Failure::new(format!("cannot look at the {kind} namespace of process {pid}")).caused_by(&error);
-            Err(match error.kind() {
-                std::io::ErrorKind::PermissionDenied => failure.remedy(
-                    "it takes the rights to trace the process (ptrace(2)): be its user, with no fewer capabilities, or root",
-                ),
-                _ => failure.because("the process is ending or has ended"),
-            })
-        }
+/// Linux 6.11 tells; on older ones the fork fails with ENOMEM.
+fn refuse_without_init(path: &Path) -> Result<()> {
+    let gone = open_namespace(path).is_ok_and(|namespace| nsfs::pid_from(namespace.as_fd(), 1) == Err(Errno::SRCH));
+    if gone {
+        return Err(Failure::new("nobody can enter this PID namespace any more: its process 1 has ended")
+            .because("pid_namespaces(7): without it the kernel makes no process there")
+            .remedy("leave the PID namespace out by naming the other kinds (-n, -u, ...)"));
     }
+    Ok(())
 }
 
 /// The process that an option needs.

@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sandbox::account::Account;
 use izba_sandbox::rlimit::Rlimit;
@@ -12,7 +12,7 @@ use izba_sys::terminal::{isatty, tcgetwinsize};
 
 use super::environment::Environment;
 use super::{c_string, capability};
-use crate::args::run::{ProcessArgs, RunArgs};
+use crate::args::run::RunArgs;
 use crate::failure::{Failure, NOT_FOUND, Result};
 use crate::parse::path::in_root;
 
@@ -26,7 +26,7 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
         candidates: candidates(words[0].as_bytes(), path)?,
         args: words.into_iter().map(|word| c_string(word.into_vec())).collect::<Result<_>>()?,
         env: environment.strings()?,
-        cwd: WorkingDirectory::Path(cwd(&args.process)?),
+        cwd: WorkingDirectory::Path(cwd(args.process.workdir.as_deref())?),
         user: User::Become(account.ids.clone()),
         capabilities: capability::lower(&args.rights, args.root.repair)?,
         no_new_privs: !args.rights.new_privs && !args.root.repair,
@@ -39,7 +39,7 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
 }
 
 /// Without a command it is the user's shell. Never empty.
-fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
+pub fn words(command: &[OsString], account: &Account) -> Vec<OsString> {
     // As everywhere, "--" ends the options, where they have ended already.
     let command = command.strip_prefix(&[OsString::from("--")]).unwrap_or(command);
     if command.is_empty() {
@@ -68,8 +68,8 @@ pub fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>> {
     Ok(found)
 }
 
-fn cwd(args: &ProcessArgs) -> Result<PathBuf> {
-    let Some(dir) = &args.workdir else { return Ok(PathBuf::from("/")) };
+pub fn cwd(workdir: Option<&Path>) -> Result<PathBuf> {
+    let Some(dir) = workdir else { return Ok(PathBuf::from("/")) };
     in_root(dir.as_os_str()).map_err(|why| Failure::new(format!("--workdir: {why}")))
 }
 
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_working_directory_is_a_path_of_the_root() {
-        let dir = |text: &str| cwd(&ProcessArgs { workdir: Some(text.into()), ..ProcessArgs::default() });
+        let dir = |text: &str| cwd(Some(Path::new(text)));
         assert_eq!(dir("/a/./b/").unwrap().as_os_str(), "/a/b");
         assert!(dir("a").is_err() && dir("/a/..").is_err());
     }

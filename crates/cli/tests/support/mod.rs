@@ -107,6 +107,13 @@ impl Ground {
         root
     }
 
+    /// Where the records of this user's runs are, apart from those of other tests.
+    pub fn runtime(&self, user: User) -> PathBuf {
+        let dir = self.directory(&format!("run-{}", user.name()), user);
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        dir
+    }
+
     /// izba as this user, in a small environment, with /dev/null as standard input.
     pub fn izba(&self, user: User) -> Command {
         let mut command = self.command(self.dir.join("izba"), user);
@@ -122,6 +129,7 @@ impl Ground {
         command
             .env_clear()
             .env(key, value)
+            .env("IZBA_RUNTIME_DIR", self.runtime(user))
             .env("HOME", home)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         if let Ok(run) = std::env::var("IZBA_TEST_RUN") {

@@ -111,7 +111,7 @@ pub(super) fn serve(channel: &OwnedFd, user: Option<BorrowedFd<'_>>) -> ! {
             }
         };
         match socket::receive(channel.as_fd(), &mut request, &mut take) {
-            Ok(2) => told = reply(channel.as_fd(), visit(request, came)),
+            Ok(received) if received.length == 2 => told = reply(channel.as_fd(), visit(request, came)),
             _ => break,
         }
     }

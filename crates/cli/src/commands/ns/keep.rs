@@ -1,12 +1,80 @@
 //! `izba ns keep` and `izba ns drop`.
 
-use crate::args::ns::keep::{DropArgs, KeepArgs};
-use crate::failure::{Failure, Result};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 
-pub fn keep(_args: &KeepArgs) -> Result<u8> {
-    Err(Failure::new("not yet"))
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::survey::{Id, identify, open_namespace};
+
+use crate::args::ns::keep::{DropArgs, KeepArgs};
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::record::Name;
+use crate::target::{self, Place};
+use crate::{kept, output};
+
+/// Keeps namespaces.
+pub fn keep(args: &KeepArgs) -> Result<u8> {
+    let caller = Caller::of_this_process();
+    refuse_names_of_runs(&args.name, &caller)?;
+    let mut found = BTreeMap::new();
+    for text in &args.targets {
+        let target = target::resolve(text, &caller)?;
+        for place in target.places(&args.kinds.named())? {
+            add(&mut found, &place)?;
+        }
+        target.check_running()?;
+    }
+    if found.is_empty() {
+        return Err(Failure::new("there is nothing to keep: the target is in no namespace but your own")
+            .remedy("izba ns run --keep NAME makes new ones and keeps them"));
+    }
+    let namespaces = found.into_iter().map(|(kind, (_, namespace))| (kind, namespace)).collect();
+    keep_open(&args.name, namespaces, &caller).map(|()| 0)
 }
 
-pub fn drop(_args: &DropArgs) -> Result<u8> {
-    Err(Failure::new("not yet"))
+/// Keeps namespaces that are open.
+pub fn keep_open(name: &Name, namespaces: Vec<(Kind, OwnedFd)>, caller: &Caller) -> Result<()> {
+    let kept = kept::shelf(caller)?.keep(name.as_str(), namespaces, kept::way(caller));
+    kept.map_err(|error| kept::failure(&error))
+}
+
+/// TARGET is looked for among runs first: a kept name that is the same would never be found.
+fn refuse_names_of_runs(name: &Name, caller: &Caller) -> Result<()> {
+    if crate::record::Run::find(name, caller).is_ok() {
+        return Err(Failure::new(format!("the name \"{name}\" is taken by a run")).remedy("another name"));
+    }
+    Ok(())
+}
+
+fn add(found: &mut BTreeMap<Kind, (Id, OwnedFd)>, place: &Place) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("cannot open the {} namespace {}", place.kind, place.path.display())).caused_by(&error)
+    };
+    let namespace = open_namespace(&place.path).map_err(failed)?;
+    let id = identify(namespace.as_fd()).map_err(|errno| failed(errno.into()))?;
+    match found.insert(place.kind, (id, namespace)) {
+        Some((other, _)) if other != id => {
+            Err(Failure::new(format!("two {} namespaces can't be kept under one name", place.kind))
+                .remedy("a name for each, or options such as -n for the kinds that are meant"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets them go; goes on after a failure.
+pub fn drop(args: &DropArgs) -> Result<u8> {
+    let caller = Caller::of_this_process();
+    let failures: Vec<Failure> = args.names.iter().filter_map(|name| release(name, &caller).err()).collect();
+    let mut failures = failures.into_iter().rev();
+    let Some(last) = failures.next() else { return Ok(0) };
+    failures.rev().for_each(|failure| output::failure(&failure));
+    Err(last)
+}
+
+fn release(name: &str, caller: &Caller) -> Result<()> {
+    let shelves = kept::shelves(caller);
+    let shelf = shelves.iter().find(|shelf| shelf.find(name).is_some()).or(shelves.first());
+    let released = shelf.map_or(Ok(()), |shelf| shelf.release(name));
+    released.map_err(|error| kept::failure(&error))
 }

@@ -1,0 +1,59 @@
+//! Where namespaces are kept under names.
+
+use std::collections::BTreeMap;
+
+use izba_sandbox::keep::{KeepError, Kept, Shelf, Way};
+use izba_sandbox::survey::Id;
+
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::runtime_dir;
+
+/// Where new names go.
+pub fn shelf(caller: &Caller) -> Result<Shelf> {
+    runtime_dir::open(caller).map(|dir| Shelf::new(dir.path.join("ns")))
+}
+
+/// How the caller can keep namespaces.
+pub fn way(caller: &Caller) -> Way {
+    if caller.privileged { Way::Mounts } else { Way::Process }
+}
+
+/// Where names may be: a name that was kept without XDG_RUNTIME_DIR is found in a session that has it.
+pub fn shelves(caller: &Caller) -> Vec<Shelf> {
+    let mut shelves: Vec<Shelf> =
+        runtime_dir::existing(caller).iter().map(|dir| Shelf::new(dir.path.join("ns"))).collect();
+    if shelves.is_empty() {
+        // There may be names of ip netns.
+        shelves.push(Shelf::new("/nonexistent"));
+    }
+    shelves
+}
+
+/// What is kept under a name.
+pub fn find(name: &str, caller: &Caller) -> Option<Kept> {
+    shelves(caller).iter().find_map(|shelf| shelf.find(name))
+}
+
+/// The names of all namespaces that have one.
+pub fn names(caller: &Caller) -> BTreeMap<Id, String> {
+    let kept = shelves(caller).into_iter().flat_map(|shelf| shelf.all());
+    kept.flat_map(|kept| kept.namespaces.into_iter().map(move |(id, _)| (id, kept.name.clone()))).collect()
+}
+
+/// What a user reads of a failure.
+pub fn failure(error: &KeepError) -> Failure {
+    let failure = Failure::from_error(error);
+    match error {
+        KeepError::Taken(name) => failure.remedy(format!("another name, or izba ns drop {name} first")),
+        KeepError::Unknown(_) => failure.remedy("izba ns list shows the names"),
+        KeepError::Call { what: "bind the namespace to", path, source }
+            if path.ends_with("mnt") && source.raw_os_error() == Some(22) =>
+        {
+            failure.because(
+                "a mount namespace can be kept only from one that is older than it: they would keep each other alive",
+            )
+        }
+        KeepError::Call { .. } => failure,
+    }
+}

@@ -1,0 +1,257 @@
+//! What is written down of a run for as long as it runs: who it is, where its processes are, and what a second program in it has
+//! to be like.
+
+mod name;
+mod process;
+mod reservation;
+mod runs;
+mod text;
+
+pub use name::Name;
+pub use process::Process;
+pub use reservation::Reservation;
+pub use runs::{Run, Runs, State};
+pub use text::Text;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use izba_sandbox::capability::Capability;
+use izba_sandbox::namespace::{Kind, Namespaces};
+use izba_sandbox::parent::Child;
+use izba_sandbox::rlimit::Rlimit;
+use izba_sandbox::sandbox::{self, Sandbox, User, WorkingDirectory};
+use izba_sandbox::survey::Id;
+use serde::{Deserialize, Serialize};
+
+/// The layout of the document: a new number for a change that readers would stumble over.
+const VERSION: u32 = 1;
+
+/// Everything of a run that another izba needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Record {
+    pub version: u32,
+    pub name: String,
+    /// The izba that holds the run's lock.
+    pub izba: Process,
+    /// The first process: our init, our watcher, or the program itself. Closed to the caller where /proc hides it.
+    pub first: Option<Process>,
+    pub program: Process,
+    /// In seconds after 1970.
+    pub started_at: u64,
+    /// As the user named it.
+    pub root: Text,
+    pub command: Vec<Text>,
+    /// What the program's user is called inside.
+    pub user: Option<String>,
+    /// Has the root been changed by chroot(2)?
+    pub no_pivot: bool,
+    pub namespaces: Kinds,
+    pub intent: Intent,
+}
+
+/// Of the intent what a second program has to share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Intent {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    #[serde(with = "text::each")]
+    pub capabilities: Vec<Capability>,
+    pub no_new_privs: bool,
+    /// All limits that the program has started with, asked for or inherited.
+    #[serde(with = "text::each")]
+    pub limits: Vec<Rlimit>,
+    pub oom_score_adj: Option<i16>,
+    pub env: Vec<Text>,
+    pub cwd: Text,
+}
+
+/// The namespaces of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, Entered>", into = "BTreeMap<String, Entered>")]
+pub struct Kinds(pub BTreeMap<Kind, Entered>);
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entered {
+    pub state: How,
+    /// Its inode number, if the program lets its owner look.
+    pub id: Option<u64>,
+}
+
+/// Where a namespace came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    New,
+    Shared,
+    Joined,
+}
+
+/// What only the command line knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub root: &'a OsStr,
+    /// What the program's user is called inside.
+    pub user: Option<&'a str>,
+}
+
+impl Record {
+    /// Of a program that has just been executed. `None` if it has ended already, or is none that a second one can be made like.
+    pub fn of(name: &Name, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Option<Self> {
+        Some(Self {
+            version: VERSION,
+            name: name.to_string(),
+            izba: Process::running(i32::try_from(std::process::id()).ok()?)?,
+            first: Process::running(child.pid()),
+            program: Process::running(child.program())?,
+            started_at: now(),
+            root: Text(asked.root.as_bytes().to_vec()),
+            command: sandbox.process.args.iter().map(|word| Text(word.to_bytes().to_vec())).collect(),
+            user: asked.user.map(str::to_owned),
+            no_pivot: sandbox.no_pivot,
+            namespaces: Kinds::of(child.program(), &sandbox.namespaces),
+            intent: Intent::of(&sandbox.process)?,
+        })
+    }
+
+    /// Reads one strictly: what this version doesn't know isn't guessed.
+    pub fn parse(document: &[u8]) -> Result<Self, String> {
+        let value: serde_json::Value = serde_json::from_slice(document).map_err(|error| error.to_string())?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {
+                serde_json::from_value(value).map_err(|error| error.to_string())
+            }
+            Some(version) => Err(format!("it is of version {version}, and this izba reads version {VERSION}")),
+            None => Err("it has no version".to_owned()),
+        }
+    }
+
+    /// For how many seconds it has been running.
+    pub fn age(&self) -> u64 {
+        now().saturating_sub(self.started_at)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl Intent {
+    fn of(process: &sandbox::Process) -> Option<Self> {
+        let (User::Become(ids), WorkingDirectory::Path(cwd)) = (&process.user, &process.cwd) else { return None };
+        let asked = &process.rlimits;
+        let inherited = Rlimit::own().filter(|limit| !asked.iter().any(|asked| asked.resource == limit.resource));
+        Some(Self {
+            uid: ids.uid,
+            gid: ids.gid,
+            groups: ids.groups.clone(),
+            capabilities: process.capabilities.iter().collect(),
+            no_new_privs: process.no_new_privs,
+            limits: asked.iter().copied().chain(inherited).collect(),
+            oom_score_adj: process.oom_score_adj,
+            env: process.env.iter().map(|variable| Text(variable.to_bytes().to_vec())).collect(),
+            cwd: Text(cwd.as_os_str().as_bytes().to_vec()),
+        })
+    }
+}
+
+impl Kinds {
+    fn of(program: i32, intended: &Namespaces) -> Self {
+        let how = |kind| match intended.joined(kind) {
+            Some(_) => How::Joined,
+            None if intended.is_new(kind) => How::New,
+            None => How::Shared,
+        };
+        let entered = |kind| Entered { state: how(kind), id: id(program, kind).ok() };
+        Self(Kind::ALL.into_iter().map(|kind| (kind, entered(kind))).collect())
+    }
+}
+
+/// The inode number of a process's namespace of this kind.
+pub fn id(pid: i32, kind: Kind) -> std::io::Result<u64> {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}"))?;
+    let id: Result<Id, String> = link.to_string_lossy().parse();
+    id.map(|id| id.inode).map_err(std::io::Error::other)
+}
+
+impl TryFrom<BTreeMap<String, Entered>> for Kinds {
+    type Error = String;
+
+    fn try_from(map: BTreeMap<String, Entered>) -> Result<Self, String> {
+        map.into_iter().map(|(kind, entered)| Ok((kind.parse()?, entered))).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl From<Kinds> for BTreeMap<String, Entered> {
+    fn from(kinds: Kinds) -> Self {
+        kinds.0.into_iter().map(|(kind, entered)| (kind.to_string(), entered)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let process = Process { pid: 7, start_time: 99 };
+        let intent = Intent {
+            uid: 1,
+            gid: 2,
+            groups: vec![3],
+            capabilities: vec!["CHOWN".parse().unwrap()],
+            no_new_privs: true,
+            limits: vec!["nofile=10:20".parse().unwrap(), "core=unlimited".parse().unwrap()],
+            oom_score_adj: Some(-5),
+            env: vec![Text(b"A=\xff".to_vec()), Text(b"B=c".to_vec())],
+            cwd: Text(b"/".to_vec()),
+        };
+        let entered = Entered { state: How::New, id: Some(4_026_531_833) };
+        Record {
+            version: VERSION,
+            name: "web".to_owned(),
+            izba: process,
+            first: None,
+            program: process,
+            started_at: 1_700_000_000,
+            root: Text(b"./root".to_vec()),
+            command: vec![Text(b"sh".to_vec())],
+            user: Some("ann".to_owned()),
+            no_pivot: false,
+            namespaces: Kinds([(Kind::Net, entered)].into()),
+            intent,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let document = serde_json::to_vec(&record()).unwrap();
+        assert_eq!(Record::parse(&document), Ok(record()));
+    }
+
+    #[test]
+    fn nothing_is_guessed() {
+        let document = serde_json::to_string(&record()).unwrap();
+        for (from, to) in [
+            ("\"version\":1", "\"version\":2"),
+            ("\"version\":1,", ""),
+            ("\"pid\":7", "\"pid\":\"7\""),
+            ("\"no", "\"unknown\":1,\"no"),
+            ("CAP_CHOWN", "CAP_CHEWN"),
+            ("nofile=10:20", "nofile=30:20"),
+            ("\"net\"", "\"nett\""),
+            ("\"new\"", "\"old\""),
+            ("}}", "}"),
+        ] {
+            let broken = document.replace(from, to);
+            assert!(broken != document && Record::parse(broken.as_bytes()).is_err(), "{from}");
+        }
+        assert!(Record::parse(b"").is_err() && Record::parse(b"[]").is_err() && Record::parse(b"\xff").is_err());
+    }
+}
