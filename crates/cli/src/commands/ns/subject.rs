@@ -66,12 +66,10 @@ fn by_number(look: &Look, text: &str) -> Result<Option<Id>> {
     let found: Option<&SeenNamespace> = if let Ok(id) = text.parse::<Id>() {
         look.survey.namespaces.get(&id)
     } else if let Some(unique) = text.strip_prefix("id:").and_then(|number| number.parse::<u64>().ok()) {
-        look.survey.namespaces.values().find(|seen| seen.unique == Some(unique))
+        look.survey.by_unique(unique)
     } else {
         match text.parse::<u64>() {
-            Ok(inode) if i32::try_from(inode).is_err() => {
-                look.survey.namespaces.values().find(|seen| seen.id.inode == inode)
-            }
+            Ok(inode) if i32::try_from(inode).is_err() => look.survey.by_inode(inode),
             _ => return Ok(None),
         }
     };

@@ -6,22 +6,32 @@ use izba_sandbox::survey::holder::{Holder, Mounted};
 use super::details::Details;
 use crate::table::printable;
 
+/// More members than this are listed above only.
+const FEW: usize = 8;
+
 /// One line for each holder, and what couldn't be looked into.
 pub fn lines(details: &Details<'_>) -> Vec<String> {
     let own = own_mount_namespace(details);
-    let mut lines: Vec<String> = details.holders.found.iter().map(|holder| line(details, holder, own)).collect();
+    let many = details.seen.members.len() > FEW;
+    let told = details.holders.found.iter().filter(|holder| !many || !matches!(holder, Holder::Member(_)));
+    let mut lines = Vec::new();
     if details.seen.id.is_initial() {
-        lines.insert(0, "the kernel: it is there as long as the machine runs".to_owned());
+        lines.push("the kernel: it is there as long as the machine runs".to_owned());
     }
-    if lines.is_empty() {
-        lines.push(
-            "something not visible: a descriptor on its way through a socket, or a process that can't be looked into"
-                .to_owned(),
-        );
+    if many {
+        lines.push(format!("the {} processes above", details.seen.members.len()));
+    }
+    lines.extend(told.map(|holder| line(details, holder, own)));
+    if !details.is_explained() {
+        lines.push(NOT_VISIBLE.to_owned());
     }
     lines.extend(unread(details));
     lines
 }
+
+/// What no file of /proc leads to.
+const NOT_VISIBLE: &str = "held by something not visible: a descriptor on its way through a socket, \
+                           or something of the kernel's own that refers to it";
 
 fn own_mount_namespace(details: &Details<'_>) -> Option<Id> {
     let pid = i32::try_from(std::process::id()).ok()?;

@@ -27,7 +27,7 @@ pub fn whole(details: &Details<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\nprocesses")?;
         members(details).write(out, terminal_width())?;
     }
-    writeln!(out, "\nheld by")?;
+    writeln!(out, "\nwhy it lives")?;
     holder_text::lines(details).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
