@@ -1,0 +1,173 @@
+//! What is in a namespace, for people: a line, or a table.
+
+use izba_sandbox::contents::{Contents, Interface, IpcContents, MountRow, UserContents};
+use izba_sandbox::idmap::IdRange;
+
+use super::super::look::Look;
+use super::details::Details;
+use crate::table::{Table, numbers, printable, words};
+
+/// In one line.
+pub fn summary(details: &Details<'_>) -> String {
+    let Ok(contents) = &details.contents else { return "can't be read".to_owned() };
+    match contents {
+        Contents::User(user) if user.uids.is_empty() => "no ids are mapped".to_owned(),
+        Contents::User(user) => format!("uids {}", ranges(&user.uids)),
+        Contents::Mount(mounts) => counted(mounts.len(), "mount"),
+        Contents::Net(interfaces) => {
+            interfaces.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Contents::Ipc(objects) => counted(count(objects), "object"),
+        Contents::Uts { hostname, .. } => hostname.clone(),
+        Contents::Time(offsets) => format!("monotonic {:+} s, boottime {:+} s", offsets.monotonic, offsets.boottime),
+        Contents::Cgroup(roots) => cgroup_summary(roots),
+        Contents::Pid => counted(details.seen.members.len(), "process"),
+    }
+}
+
+/// Where all hierarchies but a few have the same root, that one.
+fn cgroup_summary(roots: &[(String, String)]) -> String {
+    let others: Vec<String> = roots
+        .iter()
+        .filter(|(_, path)| path != "/")
+        .map(|(hierarchy, path)| format!("{path} ({})", name(hierarchy)))
+        .collect();
+    if others.is_empty() { "root /".to_owned() } else { format!("root {}", others.join(", ")) }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = match (count, what.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {what}{plural}")
+}
+
+fn count(objects: &IpcContents) -> usize {
+    let posix = objects.posix_queues.as_ref().map_or(0, Vec::len);
+    objects.shared_memory.len() + objects.semaphores.len() + objects.queues.len() + posix
+}
+
+/// As lines of "label, text" where it isn't a table.
+pub fn lines(contents: &Contents) -> Vec<(&'static str, String)> {
+    match contents {
+        Contents::User(user) => user_lines(user),
+        Contents::Ipc(objects) => ipc_lines(objects),
+        Contents::Uts { hostname, domainname } => {
+            vec![("host name", printable(hostname)), ("NIS domain", printable(domainname))]
+        }
+        Contents::Time(offsets) => {
+            vec![("monotonic", format!("{:+} s", offsets.monotonic)), ("boottime", format!("{:+} s", offsets.boottime))]
+        }
+        Contents::Mount(_) | Contents::Net(_) | Contents::Cgroup(_) | Contents::Pid => Vec::new(),
+    }
+}
+
+fn user_lines(user: &UserContents) -> Vec<(&'static str, String)> {
+    let setgroups = if user.setgroups { "allowed" } else { "denied" };
+    let map = |map: &[IdRange]| if map.is_empty() { "none is mapped".to_owned() } else { ranges(map) };
+    vec![("uids", map(&user.uids)), ("gids", map(&user.gids)), ("setgroups", setgroups.to_owned())]
+}
+
+/// "0-9 are 1000-1009 outside".
+fn ranges(ranges: &[IdRange]) -> String {
+    let run = |first: u32, count: u32| {
+        if count == 1 { first.to_string() } else { format!("{first}-{}", u64::from(first) + u64::from(count) - 1) }
+    };
+    let one =
+        |range: &IdRange| format!("{} = {} outside", run(range.inside, range.count), run(range.outside, range.count));
+    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn ipc_lines(objects: &IpcContents) -> Vec<(&'static str, String)> {
+    let list = |objects: &[(i32, u64)], what: &str| {
+        let one = |(id, number): &(i32, u64)| format!("{id} ({number} {what})");
+        if objects.is_empty() { "none".to_owned() } else { objects.iter().map(one).collect::<Vec<_>>().join(", ") }
+    };
+    let posix = match &objects.posix_queues {
+        None => "can't be seen".to_owned(),
+        Some(names) if names.is_empty() => "none".to_owned(),
+        Some(names) => names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", "),
+    };
+    vec![
+        ("shared memory", list(&objects.shared_memory, "bytes")),
+        ("semaphores", list(&objects.semaphores, "in the set")),
+        ("queues", list(&objects.queues, "bytes waiting")),
+        ("POSIX queues", posix),
+    ]
+}
+
+/// As a table with a heading, where it is one.
+pub fn table(look: &Look, contents: &Contents) -> Option<(&'static str, Table)> {
+    match contents {
+        Contents::Mount(rows) => Some(("mounts", mounts(rows))),
+        Contents::Net(list) => Some(("interfaces", interfaces(look, list))),
+        Contents::Cgroup(roots) => {
+            let mut table = Table::new(vec![words("HIERARCHY"), words("ROOT")]);
+            roots.iter().for_each(|(hierarchy, path)| table.row(vec![name(hierarchy).to_owned(), path.clone()]));
+            Some(("cgroups", table))
+        }
+        _ => None,
+    }
+}
+
+fn name(hierarchy: &str) -> &str {
+    if hierarchy.is_empty() { "v2" } else { hierarchy }
+}
+
+fn mounts(rows: &[MountRow]) -> Table {
+    let titles = ["MOUNTED AT", "TYPE", "SOURCE", "PROPAGATION", "OPTIONS"];
+    let mut table = Table::new(titles.map(words).into());
+    for row in rows {
+        let propagation = if row.propagation.is_empty() { "private".to_owned() } else { row.propagation.join(" ") };
+        let point = row.point.to_string_lossy().into_owned();
+        table.row(vec![point, row.fstype.clone(), row.source.clone(), propagation, row.options.clone()]);
+    }
+    table
+}
+
+fn interfaces(look: &Look, list: &[Interface]) -> Table {
+    let mut titles = vec![numbers("INDEX")];
+    titles.extend(["NAME", "KIND", "STATE", "IN", "PEER", "HARDWARE", "ADDRESSES"].map(words));
+    let mut table = Table::new(titles);
+    for interface in list {
+        let addresses = interface.addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}"));
+        table.row(vec![
+            interface.index.to_string(),
+            interface.name.clone(),
+            interface.kind.clone().unwrap_or_default(),
+            if interface.up { "up" } else { "down" }.to_owned(),
+            interface.master.map(|index| name_of(list, index)).unwrap_or_default(),
+            peer(look, list, interface),
+            interface.address.clone().unwrap_or_default(),
+            addresses.collect::<Vec<_>>().join(" "),
+        ]);
+    }
+    table
+}
+
+fn name_of(list: &[Interface], index: u32) -> String {
+    let found = list.iter().find(|interface| interface.index == index);
+    found.map_or_else(|| index.to_string(), |interface| interface.name.clone())
+}
+
+fn peer(look: &Look, list: &[Interface], interface: &Interface) -> String {
+    let Some(peer) = interface.peer else { return String::new() };
+    match peer.namespace {
+        None => format!("{} elsewhere", peer.index),
+        // The namespace of the list is that of any pair within it.
+        Some(id)
+            if list.iter().any(|other| {
+                other.index == peer.index
+                    && other.peer.is_some_and(|back| back.index == interface.index && back.namespace == Some(id))
+            }) =>
+        {
+            name_of(list, peer.index)
+        }
+        Some(id) => match look.names.get(&id) {
+            Some(name) => format!("{} in {name}", peer.index),
+            None => format!("{} in {id}", peer.index),
+        },
+    }
+}

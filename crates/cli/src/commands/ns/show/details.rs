@@ -1,0 +1,91 @@
+//! All that is known of a namespace, collected for whatever shows it.
+
+use izba_sandbox::contents::{Contents, Door, Unreadable, read};
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::survey::holder::{Holder, Holders, Search};
+use izba_sandbox::survey::{Id, Link, SeenNamespace, SeenProcess};
+
+use super::super::look::Look;
+use crate::failure::{Failure, Result};
+
+/// What is known of one namespace.
+pub struct Details<'a> {
+    pub look: &'a Look,
+    pub seen: &'a SeenNamespace,
+    /// The nearest first; and what is above the last of them.
+    pub parents: Vec<Id>,
+    pub above: Link,
+    pub contents: std::result::Result<Contents, Unreadable>,
+    pub holders: Holders,
+}
+
+/// Finds details of any number of namespaces.
+pub struct Finder {
+    search: Search,
+    /// Where the other ends of interfaces may be.
+    networks: Vec<(Id, Door)>,
+}
+
+impl Finder {
+    /// Searches for holders. What is found beside the survey is added to it.
+    pub fn new(look: &mut Look) -> Result<Self> {
+        let search = Search::run(&mut look.survey);
+        let search = search.map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+        let ids = look.survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
+        let networks = ids.filter_map(|&id| Some((id, Door::to(&look.survey, id)?))).collect();
+        Ok(Self { search, networks })
+    }
+
+    /// All about one; `None` where it isn't in the survey.
+    pub fn details<'a>(&self, look: &'a Look, id: Id) -> Option<Details<'a>> {
+        let seen = look.survey.namespaces.get(&id)?;
+        let door = Door::to(&look.survey, id);
+        let contents = match &door {
+            Some(door) => read(id, door, &seen.members, &self.networks),
+            None if id.kind == Kind::Pid => Ok(Contents::Pid),
+            None => Err(Unreadable::Unknown("nothing leads to it for you")),
+        };
+        let mut holders = self.search.holders(&look.survey, id);
+        holders.found.retain(|holder| !is_ours(holder));
+        let (parents, above) = parents(look, seen);
+        Some(Details { look, seen, parents, above, contents, holders })
+    }
+}
+
+/// What we have opened ourselves, or were given to look at, explains nothing.
+fn is_ours(holder: &Holder) -> bool {
+    matches!(holder, Holder::Descriptor { pid, .. } if u32::try_from(*pid) == Ok(std::process::id()))
+}
+
+fn parents(look: &Look, seen: &SeenNamespace) -> (Vec<Id>, Link) {
+    let mut parents = Vec::new();
+    let mut above = seen.parent;
+    while let Link::To(id) = above {
+        if parents.contains(&id) {
+            break;
+        }
+        parents.push(id);
+        above = look.survey.namespaces.get(&id).map_or(Link::Hidden, |parent| parent.parent);
+    }
+    (parents, above)
+}
+
+impl Details<'_> {
+    /// Its processes.
+    pub fn members(&self) -> impl Iterator<Item = &SeenProcess> {
+        self.look.survey.members(self.seen.id)
+    }
+
+    /// What a process in it is called inside: in this PID namespace, or for another kind in the process's own.
+    pub fn pid_inside(&self, process: &SeenProcess) -> Option<i32> {
+        if self.seen.id.kind == Kind::Pid {
+            return process.pids.get(self.parents.len()).copied();
+        }
+        process.pids.last().copied()
+    }
+
+    /// Does anything that was found, or the kernel itself, keep it alive?
+    pub fn is_explained(&self) -> bool {
+        self.seen.id.is_initial() || !self.holders.found.is_empty()
+    }
+}
