@@ -10,10 +10,13 @@ use support::{Background, Ended, Ground, User, run};
 
 const SLEEP: &str = "echo up; exec sleep 1000";
 
+/// The same without a moment in which /proc shows no environment.
+const STAYS: &str = "echo up; read line";
+
 /// Everything that a second program has to share, as it sees it itself.
 const FACTS: &str = "for kind in user mnt pid net ipc uts cgroup time; do readlink /proc/self/ns/$kind; done; \
     grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status; cat /proc/self/limits /proc/self/oom_score_adj; \
-    env | grep -v ^_= | sort; pwd; umask; hostname; cat /proc/1/cmdline | tr '\\0' ' '; ls -di /; readlink /proc/self/cwd";
+    env | grep -v ^_= | sort; pwd; umask; hostname; ls -di /; readlink /proc/self/cwd";
 
 fn exec(ground: &Ground, user: User, options: &[&str], command: &[&str]) -> Ended {
     run(ground.izba(user).arg("exec").args(options).arg("web").args(command))
@@ -32,9 +35,8 @@ fn start(ground: &Ground, user: User, options: &[&str], root: &Path) -> (Backgro
 }
 
 #[track_caller]
-fn is_like_the_first(ground: &Ground, user: User, options: &[&str]) {
-    let root = ground.busybox_root(&format!("root-{user:?}"), user);
-    let (_web, first) = start(ground, user, options, &root);
+fn is_like_the_first(ground: &Ground, user: User, options: &[&str], root: &Path) {
+    let (_web, first) = start(ground, user, options, root);
     let ended = exec(ground, user, &[], &["sh", "-c", FACTS]);
     let second: Vec<&str> = ended.text().lines().collect();
     assert!(first.len() > 30, "{first:?}");
@@ -45,6 +47,7 @@ fn is_like_the_first(ground: &Ground, user: User, options: &[&str]) {
 fn a_second_program_is_like_the_first() {
     let ground = Ground::new();
     for user in User::ALL {
+        let root = ground.busybox_root(&format!("root-{user:?}"), user);
         for options in [
             &[][..],
             &["--no-init"],
@@ -67,7 +70,7 @@ fn a_second_program_is_like_the_first() {
             ],
             &["-u", "ann"],
         ] {
-            is_like_the_first(&ground, user, options);
+            is_like_the_first(&ground, user, options, &root);
         }
     }
 }
@@ -75,6 +78,7 @@ fn a_second_program_is_like_the_first() {
 #[test]
 fn a_second_program_of_root_is_like_the_first() {
     let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
     for options in [
         &["--userns"][..],
         &["--userns", "-u", "ann", "--share", "pid"],
@@ -82,7 +86,7 @@ fn a_second_program_of_root_is_like_the_first() {
         &["--read-only", "--tmpfs", "/tmp"],
         &["--repair"],
     ] {
-        is_like_the_first(&ground, User::Root, options);
+        is_like_the_first(&ground, User::Root, options, &root);
     }
 }
 
@@ -160,10 +164,10 @@ fn a_killed_exec_takes_its_program_along_and_leaves_the_run() {
     let ground = Ground::new();
     for user in User::ALL {
         for options in [&[][..], &["--no-init"], &["--share", "pid"]] {
-            let mut web = ground.named(user, "web", options, "host", SLEEP);
+            let mut web = ground.named(user, "web", options, "host", STAYS);
             let before = ground.processes();
             let mut second = ground.izba(user);
-            second.args(["exec", "web", "sh", "-c", "echo up; exec sleep 1001"]);
+            second.args(["exec", "web", "sh", "-c", STAYS]);
             let (mut second, line) = Background::start(&mut second);
             assert_eq!(line, "up");
             assert!(ground.processes().len() > before.len());
@@ -244,16 +248,12 @@ fn the_plan_is_shown_and_nothing_done() {
 fn a_program_that_is_closed_to_its_user_is_said() {
     let ground = Ground::new();
     let root = ground.busybox_root("root", User::Ranges);
-    support::install("/bin/busybox", root.join("bin/closed"));
-    std::os::unix::fs::chown(root.join("bin/closed"), Some(0), Some(0)).unwrap();
-    fs::set_permissions(root.join("bin/closed"), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    let closed = root.join("root/busybox");
+    support::install("/bin/busybox", &closed);
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     let mut izba = ground.izba(User::Ranges);
-    izba.args(["run", "--name", "web"]).args(support::MARK).arg(&root).args([
-        "closed",
-        "sh",
-        "-c",
-        "echo up; while :; do sleep 1; done",
-    ]);
+    izba.args(["run", "--name", "web"]).args(support::MARK).arg(&root);
+    izba.args(["/root/busybox", "sh", "-c", "echo up; while :; do sleep 1; done"]);
     let (_web, line) = Background::start(&mut izba);
     assert_eq!(line, "up");
     let refused = exec(&ground, User::Ranges, &[], &["true"]);
