@@ -9,15 +9,15 @@
 
 pub mod holder;
 mod listing;
+mod open;
 mod process;
 mod relation;
 pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::read_to_string;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ use izba_sys::Errno;
 use izba_sys::nsfs::NSFS_MAGIC;
 use izba_sys::path::{CWD, Mode, OFlags, PROC_MAGIC, fstatfs, openat};
 
-use crate::mountinfo::{MountLine, unescape};
+use crate::mountinfo::{self, MountLine, unescape};
 use crate::namespace::Kind;
 
 pub use relation::identify;
@@ -186,7 +186,7 @@ impl Survey {
         for pid in process::pids(&proc)? {
             survey.read_process(&proc, pid, detail);
         }
-        survey.find_pinned(&read_to_string("/proc/self/mountinfo").unwrap_or_default());
+        survey.find_pinned(&mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default());
         survey.forget_ended();
         listing::find(&mut survey.namespaces);
         Ok(survey)
@@ -288,19 +288,22 @@ fn pin(line: &MountLine<'_>) -> Option<(Id, PathBuf)> {
     Some((id, unescape(line.point)))
 }
 
-/// Opens the namespace that a path leads to. What it leads to is looked at before it is opened for reading, as that can do something to a
-/// device or wait for a FIFO.
+/// Opens the namespace that a path leads to.
 ///
 /// # Errors
 /// What open(2) gives; ENOTTY where it isn't a namespace.
 pub fn open_namespace(path: &Path) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
     let found = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    if u64::try_from(fstatfs(&found)?.f_type).ok() != Some(NSFS_MAGIC) {
-        return Err(Errno::NOTTY.into());
+    Ok(reopen_namespace(&found)?)
+}
+
+/// Whatever a path leads to is looked at before it is opened for reading, as that can do something to a device or wait for a FIFO.
+fn reopen_namespace(found: &OwnedFd) -> Result<OwnedFd, Errno> {
+    if u64::try_from(fstatfs(found)?.f_type).ok() != Some(NSFS_MAGIC) {
+        return Err(Errno::NOTTY);
     }
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    Ok(openat(CWD, again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// A descriptor of /proc, if that is one.
