@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 
 use izba_sys::Errno;
 use izba_sys::nsfs;
@@ -19,16 +19,18 @@ impl Survey {
     pub fn open(&self, id: Id) -> io::Result<OwnedFd> {
         let is_it = |found: &OwnedFd| identify(found.as_fd()) == Ok(id);
         let paths = self.paths(id);
-        let opened = paths.filter_map(|path| open_namespace(Path::new(&path)).ok()).find(is_it);
+        let opened = paths.filter_map(|path| open_namespace(&path).ok()).find(is_it);
         opened.or_else(|| self.by_unique_id(id)).or_else(|| self.by_way_of_below(id)).ok_or_else(|| Errno::NOENT.into())
     }
 
-    fn paths(&self, id: Id) -> impl Iterator<Item = String> {
-        let members = self.members(id).map(move |process| format!("/proc/{}/ns/{}", process.pid, id.kind));
+    /// The files that lead there, if nothing has changed meanwhile.
+    pub(crate) fn paths(&self, id: Id) -> impl Iterator<Item = PathBuf> {
+        let file = move |pid: i32, suffix: &str| PathBuf::from(format!("/proc/{pid}/ns/{}{suffix}", id.kind));
+        let members = self.members(id).map(move |process| file(process.pid, ""));
         let parents = self.processes.values().filter(move |process| process.for_children.contains(&id));
-        let parents = parents.map(move |process| format!("/proc/{}/ns/{}_for_children", process.pid, id.kind));
+        let parents = parents.map(move |process| file(process.pid, "_for_children"));
         let pins = self.namespaces.get(&id).map_or(&[][..], |seen| &seen.pins);
-        members.chain(parents).chain(pins.iter().map(|path| path.to_string_lossy().into_owned()))
+        members.chain(parents).chain(pins.iter().cloned())
     }
 
     /// Linux 6.18.

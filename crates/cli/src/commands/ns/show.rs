@@ -19,12 +19,13 @@ use details::{Details, Finder};
 
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let mut look = look(Detail::All)?;
+    // It may be one that nothing but a descriptor leads to.
+    let finder = Finder::new(&mut look)?;
     let subject = Subject::find(&mut look, &args.target)?;
     let chosen: Vec<Id> = match (args.kind, subject.process) {
         (Some(kind), _) => vec![subject.of_kind(kind)?],
         (None, _) => subject.namespaces.clone(),
     };
-    let finder = Finder::new(&mut look)?;
     let details: Vec<Details<'_>> = chosen.iter().filter_map(|&id| finder.details(&look, id)).collect();
     output::print(|out| match (args.format, &details[..]) {
         (PlanFormat::Json, [one]) => writeln!(out, "{:#}", json::value(one)),

@@ -3,7 +3,6 @@
 use izba_sandbox::contents::{Contents, Interface, IpcContents, MountRow, UserContents};
 use izba_sandbox::idmap::IdRange;
 
-use super::super::look::Look;
 use super::details::Details;
 use crate::table::{Table, numbers, printable, words};
 
@@ -99,10 +98,10 @@ fn ipc_lines(objects: &IpcContents) -> Vec<(&'static str, String)> {
 }
 
 /// As a table with a heading, where it is one.
-pub fn table(look: &Look, contents: &Contents) -> Option<(&'static str, Table)> {
-    match contents {
+pub fn table(details: &Details<'_>) -> Option<(&'static str, Table)> {
+    match details.contents.as_ref().ok()? {
         Contents::Mount(rows) => Some(("mounts", mounts(rows))),
-        Contents::Net(list) => Some(("interfaces", interfaces(look, list))),
+        Contents::Net(list) => Some(("interfaces", interfaces(details, list))),
         Contents::Cgroup(roots) => {
             let mut table = Table::new(vec![words("HIERARCHY"), words("ROOT")]);
             roots.iter().for_each(|(hierarchy, path)| table.row(vec![name(hierarchy).to_owned(), path.clone()]));
@@ -127,7 +126,7 @@ fn mounts(rows: &[MountRow]) -> Table {
     table
 }
 
-fn interfaces(look: &Look, list: &[Interface]) -> Table {
+fn interfaces(details: &Details<'_>, list: &[Interface]) -> Table {
     let mut titles = vec![numbers("INDEX")];
     titles.extend(["NAME", "KIND", "STATE", "IN", "PEER", "HARDWARE", "ADDRESSES"].map(words));
     let mut table = Table::new(titles);
@@ -139,7 +138,7 @@ fn interfaces(look: &Look, list: &[Interface]) -> Table {
             interface.kind.clone().unwrap_or_default(),
             if interface.up { "up" } else { "down" }.to_owned(),
             interface.master.map(|index| name_of(list, index)).unwrap_or_default(),
-            peer(look, list, interface),
+            peer(details, list, interface),
             interface.address.clone().unwrap_or_default(),
             addresses.collect::<Vec<_>>().join(" "),
         ]);
@@ -152,20 +151,12 @@ fn name_of(list: &[Interface], index: u32) -> String {
     found.map_or_else(|| index.to_string(), |interface| interface.name.clone())
 }
 
-fn peer(look: &Look, list: &[Interface], interface: &Interface) -> String {
+fn peer(details: &Details<'_>, list: &[Interface], interface: &Interface) -> String {
     let Some(peer) = interface.peer else { return String::new() };
     match peer.namespace {
         None => format!("{} elsewhere", peer.index),
-        // The namespace of the list is that of any pair within it.
-        Some(id)
-            if list.iter().any(|other| {
-                other.index == peer.index
-                    && other.peer.is_some_and(|back| back.index == interface.index && back.namespace == Some(id))
-            }) =>
-        {
-            name_of(list, peer.index)
-        }
-        Some(id) => match look.names.get(&id) {
+        Some(id) if id == details.seen.id => name_of(list, peer.index),
+        Some(id) => match details.look.names.get(&id) {
             Some(name) => format!("{} in {name}", peer.index),
             None => format!("{} in {id}", peer.index),
         },

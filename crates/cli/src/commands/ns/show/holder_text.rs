@@ -72,17 +72,14 @@ fn shortened(command: &str) -> String {
     command.chars().take(MOST - 3).chain("...".chars()).collect()
 }
 
-/// What may hold it too.
+/// What may hold it too, but may not be read.
 fn unread(details: &Details<'_>) -> Vec<String> {
     let unreadable = details.holders.unreadable;
-    let one = |count: usize, what: &str| match count {
-        0 => None,
-        1 => Some(format!("not looked into, as it may not be read: 1 {what}")),
-        count => Some(format!("not looked into, as they may not be read: {count} {what}s")),
-    };
-    [one(unreadable.processes, "process"), one(unreadable.mount_tables, "mount table"), one(unreadable.mounts, "mount")]
-        .into_iter()
-        .flatten()
-        .map(|line| line.replace("processs", "processes"))
-        .collect()
+    let counts = [
+        (unreadable.processes, "process", "processes"),
+        (unreadable.mount_tables, "mount table", "mount tables"),
+        (unreadable.mounts, "mount of procfs or mqueue", "mounts of procfs or mqueue"),
+    ];
+    let some = counts.into_iter().filter(|(count, ..)| *count > 0);
+    some.map(|(count, one, many)| format!("not looked into: {count} {}", if count == 1 { one } else { many })).collect()
 }

@@ -19,7 +19,7 @@ pub fn whole(details: &Details<'_>, out: &mut dyn Write) -> io::Result<()> {
         Err(unreadable) => facts.push(("contents", format!("can't be read: {unreadable}"))),
     }
     facts.iter().try_for_each(|(label, text)| writeln!(out, "  {label:13}  {text}"))?;
-    if let Some((heading, table)) = details.contents.as_ref().ok().and_then(|contents| table(details.look, contents)) {
+    if let Some((heading, table)) = table(details) {
         writeln!(out, "\n{heading}")?;
         table.write(out, terminal_width())?;
     }
