@@ -29,8 +29,7 @@ mod table;
 mod target;
 mod terminal;
 
-use args::{Cli, Verb};
-use clap::Parser;
+use args::Verb;
 
 #[cfg(not(test))]
 izba_sys::entry!(izba);
@@ -46,11 +45,11 @@ fn izba() -> u8 {
         output::failure(&failure);
         return failure.status;
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let verb = match args::parse() {
+        Ok(verb) => verb,
         Err(error) => return usage(&error),
     };
-    run(&cli.verb).unwrap_or_else(|failure| {
+    run(&verb).unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.status
     })
