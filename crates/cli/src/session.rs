@@ -15,20 +15,26 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// Who lives no longer than this is hardly worth more work, which would only keep us from noticing its end.
 const SHORT_LIFE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Stays with the sandbox until it has ended. Every signal has to be blocked already. `settled` is called once, if it lives for longer than
-/// some have lived in all.
+/// Stays with the sandbox until it has ended. Every signal has to be blocked already. `settled` is called once, if it hasn't ended at once.
 ///
 /// # Errors
 /// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
 pub fn attend(mut child: Child, settled: impl FnOnce(&Child)) -> io::Result<Outcome> {
     let mut session = Session::new(&mut child)?;
-    if !session.ends_at_once(&child)? {
+    if !ends_at_once(&child)? {
         settled(&child);
-        session.run(&child)?;
     }
-    session.finish();
+    // In any case, as signals that have come would end us when they are let through again.
+    session.run(&child)?;
     drop(session);
     child.wait()
+}
+
+fn ends_at_once(child: &Child) -> io::Result<bool> {
+    match poll(&mut [readable(child.pidfd())], Some(&SHORT_LIFE)) {
+        Err(izba_sys::Errno::INTR) => Ok(false),
+        polled => Ok(polled? > 0),
+    }
 }
 
 struct Session {
@@ -63,13 +69,6 @@ impl Session {
         Ok(())
     }
 
-    fn ends_at_once(&self, child: &Child) -> io::Result<bool> {
-        match poll(&mut [readable(child.pidfd())], Some(&SHORT_LIFE)) {
-            Err(izba_sys::Errno::INTR) => Ok(false),
-            polled => Ok(polled? > 0),
-        }
-    }
-
     fn run(&mut self, child: &Child) -> io::Result<()> {
         loop {
             let (signalled, ended) = self.wait(child)?;
@@ -77,16 +76,13 @@ impl Session {
                 self.pass_on_signals(child);
             }
             if ended {
-                return Ok(());
+                break;
             }
         }
-    }
-
-    /// What the program has written at last is shown.
-    fn finish(&mut self) {
         if let Some(relay) = &mut self.relay {
             relay.drain();
         }
+        Ok(())
     }
 
     /// Waits for something to do and does the terminal's part: has a signal come, has the sandbox ended?

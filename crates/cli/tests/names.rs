@@ -108,7 +108,7 @@ fn thirty_at_once_are_all_listed() {
     let start = |number: u32| {
         let mut izba = ground.izba(User::Root);
         izba.arg("run").args(support::MARK);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             izba.args(["--name", &format!("web-{number}")]);
         }
         Background::start(izba.args(["host", "sh", "-c", SLEEP])).0
@@ -117,7 +117,7 @@ fn thirty_at_once_are_all_listed() {
     let expected = runs
         .iter()
         .zip(0..)
-        .map(|(run, number)| if number % 2 == 0 { format!("web-{number}") } else { format!("sh-{}", run.pid()) });
+        .map(|(run, number)| if number.is_multiple_of(2) { format!("web-{number}") } else { format!("sh-{}", run.pid()) });
     let mut expected: Vec<String> = expected.collect();
     expected.sort();
     assert_eq!(names(&ground, User::Root), expected);
