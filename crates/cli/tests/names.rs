@@ -114,10 +114,9 @@ fn thirty_at_once_are_all_listed() {
         Background::start(izba.args(["host", "sh", "-c", SLEEP])).0
     };
     let runs: Vec<Background> = (0..30).map(start).collect();
-    let expected = runs
-        .iter()
-        .zip(0..)
-        .map(|(run, number)| if number.is_multiple_of(2) { format!("web-{number}") } else { format!("sh-{}", run.pid()) });
+    let expected = runs.iter().zip(0..).map(|(run, number)| {
+        if number.is_multiple_of(2) { format!("web-{number}") } else { format!("sh-{}", run.pid()) }
+    });
     let mut expected: Vec<String> = expected.collect();
     expected.sort();
     assert_eq!(names(&ground, User::Root), expected);
