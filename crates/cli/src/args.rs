@@ -6,8 +6,6 @@ pub mod named;
 pub mod ns;
 pub mod run;
 
-use std::ffi::OsStr;
-
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Runs Linux programs in a house of their own.
@@ -18,24 +16,9 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// Reads the command line. The definitions of all verbs together take longer to make than a namespace, so for the verbs that start
-/// something only their own are made.
-pub fn parse() -> Result<Verb, clap::Error> {
-    match std::env::args_os().nth(1).as_deref().and_then(OsStr::to_str) {
-        Some("run") => only("run").map(|args| Verb::Run(Box::new(args))),
-        Some("exec") => only("exec").map(|args| Verb::Exec(Box::new(args))),
-        _ => Cli::try_parse().map(|cli| cli.verb),
-    }
-}
-
-fn only<A: clap::Args>(verb: &'static str) -> Result<A, clap::Error> {
-    let izba = clap::Command::new("izba").subcommand(A::augment_args(clap::Command::new(verb)));
-    let mut matches = izba.try_get_matches()?;
-    let found = matches.remove_subcommand();
-    A::from_arg_matches(&found.map(|(_, matches)| matches).unwrap_or_default())
-}
-
+// A start makes the options of its own verb only: of all, they would be a twentieth of its time.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     Run(Box<run::RunArgs>),
     Ps(named::PsArgs),

@@ -29,7 +29,8 @@ mod table;
 mod target;
 mod terminal;
 
-use args::Verb;
+use args::{Cli, Verb};
+use clap::Parser;
 
 #[cfg(not(test))]
 izba_sys::entry!(izba);
@@ -45,11 +46,11 @@ fn izba() -> u8 {
         output::failure(&failure);
         return failure.status;
     }
-    let verb = match args::parse() {
-        Ok(verb) => verb,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    run(&verb).unwrap_or_else(|failure| {
+    run(&cli.verb).unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.status
     })
