@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 
 use serde_json::Value;
 use support::{Background, Ground, User, run};
@@ -58,7 +58,9 @@ fn row(value: &Value, [id, kind, processes, leader, parent, owner]: [&str; 6]) -
 }
 
 fn of_lsns(ground: &Ground, user: User) -> Vec<Row> {
-    let ended = run(ground.command("lsns", user).args(["--json", "-o", "NS,TYPE,NPROCS,PID,PNS,ONS"]));
+    let once = || run(ground.command("lsns", user).args(["--json", "-o", "NS,TYPE,NPROCS,PID,PNS,ONS"]));
+    // It gives up when a process of another test ends while it looks.
+    let ended = (0..100).map(|_| once()).find(|ended| ended.status == 0).unwrap();
     let list: Value = serde_json::from_str(ended.text()).unwrap();
     let names = ["/ns", "/type", "/nprocs", "/pid", "/pns", "/ons"];
     list["namespaces"].as_array().unwrap().iter().map(|value| row(value, names)).collect()
@@ -74,7 +76,11 @@ fn of_izba(list: &Value) -> Vec<Row> {
 fn rows_are_those_of_lsns() {
     let ground = Ground::new();
     for user in User::ALL {
-        let (_process, pid) = start(&ground, user, "true & exec sh -c 'echo up; exec cat'");
+        // A shell would reap its child: sleep doesn't.
+        let (mut process, pid) = start(&ground, user, "exec 3<&0; (read go <&3) & echo up; exec sleep infinity");
+        let name = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        ground.wait_for("the shell has become sleep", || name() == "sleep\n");
+        process.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
         ground.wait_for("the zombie", || {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
             let stat = fs::read_to_string(format!("/proc/{}/stat", children.trim()));

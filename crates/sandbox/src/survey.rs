@@ -8,27 +8,29 @@
 //! (Linux 6.19). What only a descriptor, another thread or a mount elsewhere keeps alive takes a longer search: [`holder`].
 
 pub mod holder;
+mod known;
 mod listing;
 mod open;
 mod process;
-mod relation;
+mod reader;
 pub mod status;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use izba_sys::Errno;
 use izba_sys::nsfs::NSFS_MAGIC;
-use izba_sys::path::{CWD, Mode, OFlags, PROC_MAGIC, fstatfs, openat};
+use izba_sys::path::{CWD, Mode, OFlags, fstatfs, openat};
 
-use crate::mountinfo::{self, MountLine, unescape};
 use crate::namespace::Kind;
+use known::Known;
+use reader::Reader;
 
-pub use relation::identify;
+pub use known::identify;
 
 /// The inode number that the kernel gives to the first namespace made after its own: PROC_DYNAMIC_FIRST in linux/proc_ns.h.
 const FIRST_MADE: u64 = 0xf000_0000;
@@ -176,20 +178,12 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at all that the caller can see.
+    /// Looks at all that the caller can see. While it does so, up to half as many namespaces as RLIMIT_NOFILE allows are open.
     ///
     /// # Errors
     /// There is no procfs at /proc. What else can't be read is left out, or in [`Survey::unreadable`].
     pub fn take(detail: Detail) -> io::Result<Self> {
-        let proc = procfs()?;
-        let mut survey = Self::default();
-        for pid in process::pids(&proc)? {
-            survey.read_process(&proc, pid, detail);
-        }
-        survey.find_pinned(&mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default());
-        survey.forget_ended();
-        listing::find(&mut survey.namespaces);
-        Ok(survey)
+        Ok(Reader::read(detail)?.finish())
     }
 
     /// Adds the namespace that a path leads to, such as a descriptor of a process that keeps it: /proc/PID/fd/3.
@@ -198,7 +192,10 @@ impl Survey {
     /// What open(2) gives; ENOTTY where it isn't a namespace.
     pub fn look_at(&mut self, path: &Path) -> io::Result<Id> {
         let namespace = open_namespace(path)?;
-        Ok(relation::add(&mut self.namespaces, namespace.as_fd())?)
+        let mut known = Known::new(std::mem::take(&mut self.namespaces));
+        let added = known.add(namespace);
+        self.namespaces = known.namespaces;
+        Ok(added?)
     }
 
     /// The processes of a namespace, as far as they are known.
@@ -229,53 +226,6 @@ impl Survey {
             initial.copied().or_else(|| first?.namespace(kind))
         })
     }
-
-    fn read_process(&mut self, proc: &OwnedFd, pid: i32, detail: Detail) {
-        match process::read(proc, pid, detail, &mut self.namespaces) {
-            Ok(process) => {
-                for id in Kind::ALL.into_iter().filter_map(|kind| process.namespace(kind)) {
-                    if let Some(seen) = self.namespaces.get_mut(&id) {
-                        seen.members.push(pid);
-                    }
-                }
-                self.processes.insert(pid, process);
-            }
-            Err(Errno::ACCESS | Errno::PERM) => self.unreadable.push(pid),
-            // It has gone meanwhile.
-            Err(_) => {}
-        }
-    }
-
-    /// A process that ended while it was read has left namespaces behind that nothing seen keeps alive.
-    fn forget_ended(&mut self) {
-        let held = self.namespaces.values().filter(|seen| !seen.members.is_empty() || !seen.pins.is_empty());
-        let for_children = self.processes.values().flat_map(|process| process.for_children.iter().copied());
-        let mut rest: Vec<Id> = held.map(|seen| seen.id).chain(for_children).collect();
-        let mut kept = BTreeSet::new();
-        while let Some(id) = rest.pop() {
-            if let Some(seen) = self.namespaces.get(&id).filter(|_| kept.insert(id)) {
-                rest.extend([seen.owner, seen.parent].into_iter().filter_map(Link::id));
-            }
-        }
-        self.namespaces.retain(|id, _| kept.contains(id));
-    }
-
-    /// A path may be closed to the caller while its mount is in the table: then nothing but the id is known.
-    fn find_pinned(&mut self, mountinfo: &str) {
-        for (id, point) in mountinfo.lines().filter_map(MountLine::parse).filter_map(|line| pin(&line)) {
-            let opened = open_namespace(&point).and_then(|fd| Ok(relation::add(&mut self.namespaces, fd.as_fd())?));
-            // Another mount may be on top: what is there then isn't this one.
-            drop(opened);
-            let seen = self.namespaces.entry(id).or_insert_with(|| SeenNamespace::out_of_reach(id));
-            seen.pins.push(point);
-        }
-    }
-}
-
-/// The namespace of which a line of a mount table shows a bind mount, and where that is.
-fn pin(line: &MountLine<'_>) -> Option<(Id, PathBuf)> {
-    let id = (line.fstype == "nsfs").then(|| line.root.parse().ok()).flatten()?;
-    Some((id, unescape(line.point)))
 }
 
 /// Opens the namespace that a path leads to.
@@ -291,13 +241,4 @@ fn reopen_namespace(found: &OwnedFd) -> Result<OwnedFd, Errno> {
     }
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// A descriptor of /proc, if that is one.
-fn procfs() -> io::Result<OwnedFd> {
-    let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if u64::try_from(fstatfs(&proc)?.f_type).ok() != Some(PROC_MAGIC) {
-        return Err(io::Error::other("/proc is no procfs"));
-    }
-    Ok(proc)
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, directory_entries, fstat, openat, read as read_bytes, readlinkat_raw};
 
-use super::relation::{self, Known};
+use super::known::Known;
 use super::status::Status;
 use super::{Detail, Id, SeenProcess};
 use crate::namespace::Kind;
@@ -75,7 +75,7 @@ pub(super) fn entered(dir: BorrowedFd<'_>, known: &mut Known) -> Result<Entered,
     for (kind, path) in Kind::ALL.into_iter().zip(LINKS) {
         let Some(id) = namespace(dir, path, known)? else { continue };
         entered.own[kind as usize] = Some(id.inode);
-        entered.first |= known.get(&id).is_some_and(|seen| seen.members.is_empty());
+        entered.first |= known.namespaces.get(&id).is_some_and(|seen| seen.members.is_empty());
     }
     for (path, kind) in FOR_CHILDREN {
         let children = namespace(dir, path, known)?;
@@ -91,11 +91,11 @@ fn namespace(dir: BorrowedFd<'_>, path: &CStr, known: &mut Known) -> Result<Opti
         Err(Errno::NOENT) => return Ok(None),
         answer => answer?,
     };
-    if id.is_some_and(|id| known.contains_key(&id)) {
+    if id.is_some_and(|id| known.contains(id)) {
         return Ok(id);
     }
     match openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(fd) => relation::add(known, fd.as_fd()).map(Some),
+        Ok(namespace) => known.add(namespace).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
