@@ -178,10 +178,11 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at all that the caller can see. While it does so, up to half as many namespaces as RLIMIT_NOFILE allows are open.
+    /// Looks at all that the caller can see. While it does so, namespaces are open, but no more than half of the descriptors that
+    /// RLIMIT_NOFILE allows are taken.
     ///
     /// # Errors
-    /// There is no procfs at /proc. What else can't be read is left out, or in [`Survey::unreadable`].
+    /// There is no procfs at /proc; EMFILE, ENFILE, ENOMEM. What has gone is left out, what may not be read is in [`Survey::unreadable`].
     pub fn take(detail: Detail) -> io::Result<Self> {
         Ok(Reader::read(detail)?.finish())
     }

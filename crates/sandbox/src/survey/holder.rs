@@ -101,7 +101,7 @@ impl Search {
     /// mount elsewhere leads to are in the survey too.
     ///
     /// # Errors
-    /// There is no procfs at /proc.
+    /// As [`Survey::take`].
     pub fn run(detail: Detail) -> io::Result<(Survey, Self)> {
         let mut reader = Reader::read(detail)?;
         let mut search = Self { unreadable: reader.unreadable.iter().copied().collect(), ..Self::default() };

@@ -22,19 +22,31 @@ pub fn identify(namespace: BorrowedFd<'_>) -> Result<Id, Errno> {
     Ok(Id { kind, inode: fstat(namespace)?.st_ino })
 }
 
+/// Does the machine lack what reading takes? Then nothing can be said of what was to be read.
+pub(super) fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// Of the descriptors that RLIMIT_NOFILE allows, so many aren't taken for holding namespaces open, and of the rest half.
+const RESERVED: u64 = 16;
+
 /// Namespaces by id. They are held open while the machine is read: the kernel gives the number of one that has ended to the next that is
 /// made, and the processes of two would be taken for those of one.
 pub(super) struct Known {
     pub(super) namespaces: BTreeMap<Id, SeenNamespace>,
     held: BTreeMap<Id, OwnedFd>,
-    /// So many are held: half of what RLIMIT_NOFILE allows.
+    /// So many are held.
     most: usize,
 }
 
 impl Known {
     pub(super) fn new(namespaces: BTreeMap<Id, SeenNamespace>) -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Self { namespaces, held: BTreeMap::new(), most: usize::try_from(limit / 2).unwrap_or(usize::MAX) }
+        Self {
+            namespaces,
+            held: BTreeMap::new(),
+            most: usize::try_from(limit.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX),
+        }
     }
 
     pub(super) fn contains(&self, id: Id) -> bool {
@@ -56,7 +68,7 @@ impl Known {
     pub(super) fn add(&mut self, namespace: OwnedFd) -> Result<Id, Errno> {
         let id = identify(namespace.as_fd())?;
         if !self.contains(id) {
-            self.explore(id, namespace.as_fd());
+            self.explore(id, namespace.as_fd())?;
             if self.held.len() < self.most {
                 self.held.insert(id, namespace);
             }
@@ -65,12 +77,12 @@ impl Known {
     }
 
     /// A descriptor is open for each level, of which the kernel allows 32 of user and 32 of PID namespaces.
-    fn explore(&mut self, id: Id, namespace: BorrowedFd<'_>) {
+    fn explore(&mut self, id: Id, namespace: BorrowedFd<'_>) -> Result<(), Errno> {
         let top = id.is_initial();
-        let owner = self.link(top && id.kind == Kind::User, nsfs::owner(namespace));
+        let owner = self.link(top && id.kind == Kind::User, nsfs::owner(namespace))?;
         let parent = match id.kind {
             Kind::User => owner,
-            Kind::Pid => self.link(top, nsfs::parent(namespace)),
+            Kind::Pid => self.link(top, nsfs::parent(namespace))?,
             _ => Link::None,
         };
         let seen = SeenNamespace {
@@ -81,22 +93,23 @@ impl Known {
             ..SeenNamespace::out_of_reach(id)
         };
         self.namespaces.insert(id, seen);
+        Ok(())
     }
 
     /// The kernel says EPERM of what lies outside the caller's own namespace, and of what isn't there. Only the initial user namespace has
     /// no owner and only the initial PID namespace no parent: `top`. Both are known by their inode numbers.
-    fn link(&mut self, top: bool, related: Result<OwnedFd, Errno>) -> Link {
+    fn link(&mut self, top: bool, related: Result<OwnedFd, Errno>) -> Result<Link, Errno> {
         let found = related.and_then(|namespace| {
             let id = identify(namespace.as_fd())?;
             if !self.contains(id) {
-                self.explore(id, namespace.as_fd());
+                self.explore(id, namespace.as_fd())?;
             }
             Ok(id)
         });
         match found {
-            Ok(id) => Link::To(id),
-            Err(_) if top => Link::None,
-            Err(_) => Link::Hidden,
+            Ok(id) => Ok(Link::To(id)),
+            Err(errno) if is_shortage(errno) => Err(errno),
+            Err(_) => Ok(if top { Link::None } else { Link::Hidden }),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use izba_sys::Errno;
 use izba_sys::path::{CWD, Mode, OFlags, PROC_MAGIC, fstatfs, openat};
 
-use super::known::Known;
+use super::known::{Known, is_shortage};
 use super::{Detail, Id, Link, SeenNamespace, SeenProcess, Survey, listing, open_namespace, process};
 use crate::mountinfo::{self, MountLine, unescape};
 use crate::namespace::Kind;
@@ -27,7 +27,7 @@ impl Reader {
         let known = Known::new(BTreeMap::new());
         let mut reader = Self { proc: procfs()?, known, processes: BTreeMap::new(), unreadable: Vec::new() };
         for pid in process::pids(&reader.proc)? {
-            reader.read_process(pid, detail);
+            reader.read_process(pid, detail)?;
         }
         reader.find_pinned(&mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default());
         reader.forget_ended();
@@ -39,7 +39,7 @@ impl Reader {
         Survey { namespaces: self.known.namespaces, processes: self.processes, unreadable: self.unreadable }
     }
 
-    fn read_process(&mut self, pid: i32, detail: Detail) {
+    fn read_process(&mut self, pid: i32, detail: Detail) -> Result<(), Errno> {
         match process::read(&self.proc, pid, detail, &mut self.known) {
             Ok(process) => {
                 for id in Kind::ALL.into_iter().filter_map(|kind| process.namespace(kind)) {
@@ -49,10 +49,12 @@ impl Reader {
                 }
                 self.processes.insert(pid, process);
             }
-            Err(Errno::ACCESS | Errno::PERM) => self.unreadable.push(pid),
             // It has gone meanwhile.
-            Err(_) => {}
+            Err(Errno::SRCH | Errno::NOENT) => {}
+            Err(errno) if is_shortage(errno) => return Err(errno),
+            Err(_) => self.unreadable.push(pid),
         }
+        Ok(())
     }
 
     /// A path may be closed to the caller while its mount is in the table: then nothing but the id is known.

@@ -7,6 +7,7 @@ use std::path::Path;
 use izba_sandbox::account::{Accounts, UserSpec, Who};
 use izba_sandbox::survey::{Detail, Id, Survey};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
+use izba_sys::rlimit::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -23,8 +24,16 @@ pub struct Look {
 
 /// Looks.
 pub fn look(detail: Detail) -> Result<Look> {
-    let survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+    make_room();
+    let survey =
+        Survey::take(detail).map_err(|error| Failure::new("cannot read the processes in /proc").caused_by(&error))?;
     Ok(Look { names: kept_names(&survey), users: Users::read(), survey })
+}
+
+/// The survey has namespaces open meanwhile, as many as the limit allows: there is no reason to be modest with ours.
+fn make_room() {
+    let limit = getrlimit(Resource::Nofile);
+    let _best_effort = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The names that bind mounts give.
