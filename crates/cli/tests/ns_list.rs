@@ -183,6 +183,24 @@ fn ancestors_without_a_process_are_listed() {
     }
 }
 
+/// The links of a process are those of its main thread, until that has ended before the others.
+#[test]
+fn a_process_without_its_main_thread_is_a_member() {
+    let ground = Ground::new();
+    let script = "import ctypes, sys, threading\n\
+        print('up', flush=True)\n\
+        threading.Thread(target=sys.stdin.read).start()\n\
+        ctypes.CDLL(None).pthread_exit(None)";
+    let mut unshare = ground.command("unshare", User::Root);
+    let (process, line) = Background::start(unshare.args(["-u", "python3", "-c", script]));
+    assert_eq!(line, "up");
+    let pid = process.pid().to_string();
+    ground.wait_for("the main thread has ended", || fs::read_link(format!("/proc/{pid}/ns/uts")).is_err());
+    let listed = list(&ground, User::Root, &["-t", "uts", "--pid", &pid]);
+    let row = &listed["namespaces"][0];
+    assert_eq!((row["leader"]["pid"].to_string(), row["processes"].as_u64()), (pid, Some(1)), "{listed}");
+}
+
 /// From inside, nothing is above the own namespace that could be seen, and that isn't the initial one.
 #[test]
 fn what_lies_outside_is_hidden() {

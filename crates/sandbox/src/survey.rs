@@ -243,3 +243,49 @@ fn reopen_namespace(found: &OwnedFd) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(kind: Kind, inode: u64) -> Id {
+        Id { kind, inode }
+    }
+
+    #[test]
+    fn an_id_is_what_the_kernel_shows() {
+        let net = id(Kind::Net, 4_026_531_833);
+        assert_eq!((net.to_string().as_str(), "net:[4026531833]".parse()), ("net:[4026531833]", Ok(net)));
+        for bad in ["", "net", "net:[]", "net:[x]", "net:[1", "pipe:[1]", "net:[-1]", "net:[99999999999999999999]"] {
+            assert!(bad.parse::<Id>().is_err(), "{bad}");
+        }
+        assert!(id(Kind::User, 0xEFFF_FFFD).is_initial() && !id(Kind::User, FIRST_MADE).is_initial());
+    }
+
+    /// A survey of processes, each with its PID namespace and its network namespace.
+    fn survey(processes: &[(i32, u64, u64)], parent: Link) -> Survey {
+        let mut survey = Survey::default();
+        for &(pid, pid_namespace, net) in processes {
+            let mut process = SeenProcess { pid, ..SeenProcess::default() };
+            for (at, link) in [(id(Kind::Pid, pid_namespace), parent), (id(Kind::Net, net), Link::None)] {
+                process.namespaces[at.kind as usize] = Some(at.inode);
+                let unseen = SeenNamespace { parent: link, ..SeenNamespace::out_of_reach(at) };
+                survey.namespaces.entry(at).or_insert(unseen).members.push(pid);
+            }
+            survey.processes.insert(pid, process);
+        }
+        survey
+    }
+
+    #[test]
+    fn the_ground_is_initial_or_that_of_the_first_process() {
+        let (initial, other) = (0xEFFF_FFFC, FIRST_MADE + 7);
+        let host = survey(&[(1, initial, 0xEFFF_FFF9), (2, initial, other)], Link::None);
+        assert_eq!(host.ground()[Kind::Net as usize], Some(id(Kind::Net, 0xEFFF_FFF9)));
+        // The numbers of an older kernel, or of a container, say nothing by themselves.
+        let container = survey(&[(1, FIRST_MADE + 9, other), (2, FIRST_MADE + 9, FIRST_MADE)], Link::Hidden);
+        let ground = container.ground();
+        assert_eq!(ground[Kind::Pid as usize], Some(id(Kind::Pid, FIRST_MADE + 9)));
+        assert_eq!((ground[Kind::Net as usize], ground[Kind::Uts as usize]), (Some(id(Kind::Net, other)), None));
+    }
+}

@@ -49,13 +49,28 @@ pub(super) fn open_directory(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errn
 pub(super) fn read(proc: &OwnedFd, pid: i32, detail: Detail, known: &mut Known) -> Result<SeenProcess, Errno> {
     let dir = open_directory(proc, &pid.to_string())?;
     let uid = fstat(&dir)?.st_uid;
-    let entered = entered(dir.as_fd(), known)?;
+    let mut entered = entered(dir.as_fd(), known)?;
+    // A zombie has no mount namespace any more; neither has a main thread that has ended before the others.
+    if entered.own[Kind::Mount as usize].is_none() {
+        entered = of_another_thread(&dir, pid, known).unwrap_or(entered);
+    }
     let mut process =
         SeenProcess { pid, uid, namespaces: entered.own, for_children: entered.for_children, ..SeenProcess::default() };
     if entered.first || detail == Detail::All {
         describe(dir.as_fd(), &mut process)?;
     }
     Ok(process)
+}
+
+/// What a process is in whose main thread has ended, if another lives on.
+fn of_another_thread(dir: &OwnedFd, pid: i32, known: &mut Known) -> Option<Entered> {
+    let tasks = open_directory(dir, "task").ok()?;
+    let others = numbers(tasks.as_fd()).ok()?.into_iter().filter(|&tid| tid != pid);
+    let mut living = others.filter_map(|tid| {
+        let thread = open_directory(&tasks, &tid.to_string()).ok()?;
+        entered(thread.as_fd(), known).ok().filter(|entered| entered.own[Kind::Mount as usize].is_some())
+    });
+    living.next()
 }
 
 /// The namespaces of a process or a thread.
