@@ -238,6 +238,18 @@ fn what_may_not_be_read_is_said() {
     }
 }
 
+#[test]
+fn a_procfs_that_hides_processes_is_said() {
+    let ground = Ground::new();
+    let script = "mount -t proc -o hidepid=invisible none /proc; \
+        exec setpriv --reuid \"$0\" --regid \"$0\" --clear-groups \"$1\" ns list -t user";
+    let uid = User::OneId.account().0.to_string();
+    let mut unshare = ground.command("unshare", User::Root);
+    let ended = run(unshare.args(["-m", "sh", "-c", script, &uid]).arg(ground.path("izba")));
+    assert!(ended.text().starts_with("TYPE"), "{ended:?}");
+    assert_eq!(ended.stderr, "note: /proc hides the processes of others (hidepid), and their namespaces with them\n");
+}
+
 /// Short-lived namespaces and processes, in a PID namespace of their own, which ends them all.
 #[test]
 fn processes_that_come_and_go_make_no_wrong_row() {

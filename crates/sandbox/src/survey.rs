@@ -175,6 +175,8 @@ pub struct Survey {
     pub processes: BTreeMap<i32, SeenProcess>,
     /// Processes whose namespaces may not be read: ptrace(2), PTRACE_MODE_READ_FSCREDS.
     pub unreadable: Vec<i32>,
+    /// Does procfs hide processes of others altogether, so that they are in no list? `hidepid` of proc(5).
+    pub hides_processes: bool,
 }
 
 impl Survey {

@@ -76,6 +76,8 @@ pub struct Holders {
 pub struct Unreadable {
     /// Processes whose descriptors or namespaces may not be read.
     pub processes: usize,
+    /// Are there processes besides that procfs doesn't even list?
+    pub hidden_processes: bool,
     /// Mount namespaces whose table can't be read: no process is in them that may be looked into.
     pub mount_tables: usize,
     /// Mounts of procfs or mqueue of which it can't be told whose they are.
@@ -124,6 +126,7 @@ impl Search {
         found.extend(of(&self.proc_mounts, &id).cloned().map(Holder::Proc));
         let mut unreadable = Unreadable {
             processes: self.unreadable.len(),
+            hidden_processes: survey.hides_processes,
             mount_tables: self.unreadable_tables,
             mounts: if id.kind == Kind::Pid { self.unknown_procs } else { 0 },
         };

@@ -19,14 +19,23 @@ pub(super) struct Reader {
     pub(super) known: Known,
     pub(super) processes: BTreeMap<i32, SeenProcess>,
     pub(super) unreadable: Vec<i32>,
+    /// There is always a process 1, but it may be hidden.
+    pub(super) hides_processes: bool,
 }
 
 impl Reader {
     /// Reads.
     pub(super) fn read(detail: Detail) -> io::Result<Self> {
-        let known = Known::new(BTreeMap::new());
-        let mut reader = Self { proc: procfs()?, known, processes: BTreeMap::new(), unreadable: Vec::new() };
-        for pid in process::pids(&reader.proc)? {
+        let proc = procfs()?;
+        let pids = process::pids(&proc)?;
+        let mut reader = Self {
+            proc,
+            known: Known::new(BTreeMap::new()),
+            processes: BTreeMap::new(),
+            unreadable: Vec::new(),
+            hides_processes: !pids.contains(&1),
+        };
+        for pid in pids {
             reader.read_process(pid, detail)?;
         }
         reader.find_pinned(&mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default());
@@ -36,7 +45,12 @@ impl Reader {
     }
 
     pub(super) fn finish(self) -> Survey {
-        Survey { namespaces: self.known.namespaces, processes: self.processes, unreadable: self.unreadable }
+        Survey {
+            namespaces: self.known.namespaces,
+            processes: self.processes,
+            unreadable: self.unreadable,
+            hides_processes: self.hides_processes,
+        }
     }
 
     fn read_process(&mut self, pid: i32, detail: Detail) -> Result<(), Errno> {

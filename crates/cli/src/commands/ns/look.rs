@@ -48,6 +48,9 @@ fn kept_names(survey: &Survey) -> BTreeMap<Id, String> {
 impl Look {
     /// Says on stderr what couldn't be seen: a table doesn't show it.
     pub fn say_unreadable(&self) {
+        if self.survey.hides_processes {
+            output::note("/proc hides the processes of others (hidepid), and their namespaces with them");
+        }
         let remedy = if izba_sys::credential::geteuid().is_root() { "" } else { "; root sees more" };
         let which = match self.survey.unreadable[..] {
             [] => return,
