@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use izba_sandbox::account::{Accounts, UserSpec, Who};
 use izba_sandbox::survey::{Detail, Id, Survey};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
+use izba_sys::rlimit::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -21,8 +22,9 @@ pub struct Look {
 
 /// Looks.
 pub fn look(detail: Detail) -> Result<Look> {
+    make_room();
     let caller = Caller::of_this_process();
-    let mut survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+    let mut survey = Survey::take(detail).map_err(|error| Failure::new("cannot read the processes in /proc").caused_by(&error))?;
     let mut names = names_of_runs(&caller);
     for kept in kept::all(&caller) {
         for (id, path) in kept.namespaces {
@@ -33,6 +35,12 @@ pub fn look(detail: Detail) -> Result<Look> {
         }
     }
     Ok(Look { names, users: Users::read(), survey })
+}
+
+/// The survey has namespaces open meanwhile, as many as the limit allows: there is no reason to be modest with ours.
+fn make_room() {
+    let limit = getrlimit(Resource::Nofile);
+    let _best_effort = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// What a run has made is called as the run is.
@@ -52,6 +60,9 @@ fn names_of_runs(caller: &Caller) -> BTreeMap<Id, String> {
 impl Look {
     /// Says on stderr what couldn't be seen: a table doesn't show it.
     pub fn say_unreadable(&self) {
+        if self.survey.hides_processes {
+            output::note("/proc hides the processes of others (hidepid), and their namespaces with them");
+        }
         let remedy = if izba_sys::credential::geteuid().is_root() { "" } else { "; root sees more" };
         let which = match self.survey.unreadable[..] {
             [] => return,
