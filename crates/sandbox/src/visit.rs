@@ -15,7 +15,7 @@ use izba_sys::process::{Cloned, WaitId, WaitIdOptions, clone3, waitid};
 use izba_sys::signal::{SignalSet, set_mask};
 use izba_sys::{Errno, nsfs, socket};
 
-pub(crate) use errand::Errand;
+pub(crate) use errand::{Errand, MESSAGE_QUEUES};
 
 use crate::namespace::Kind;
 use crate::survey::Id;
