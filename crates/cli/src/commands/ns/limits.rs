@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use izba_sandbox::limits::{Level, Limit, levels};
 use izba_sandbox::namespace::Kind;
+use izba_sandbox::survey::holder::Search;
 use izba_sandbox::survey::{Detail, Id, Link};
 use izba_sys::credential::geteuid;
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use crate::table::{Table, numbers, terminal_width, words};
 
 pub fn limits(args: &LimitsArgs) -> Result<u8> {
     let mut look = look(Detail::Leaders)?;
+    // It adds what nothing but a descriptor or a mount elsewhere keeps: that is counted too.
+    Search::run(&mut look.survey).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
     let (user, uid) = match &args.target {
         None => (own(&look)?, Some(geteuid().as_raw())),
         Some(target) => {
@@ -64,12 +67,14 @@ fn tables(look: &Look, levels: &[Level], out: &mut dyn Write) -> io::Result<()> 
         }
         writeln!(out)?;
     }
-    if levels.last().is_some_and(|level| level.above == Link::Hidden) {
+    let hidden = levels.last().is_some_and(|level| level.above == Link::Hidden);
+    if hidden {
         writeln!(out, "The user namespaces around it have limits too, which can't be seen from here.")?;
     }
     let refusals = refusals(levels);
+    let all_seen = !hidden && look.survey.unreadable.is_empty();
     if refusals.is_empty() {
-        writeln!(out, "Nothing is refused.")?;
+        writeln!(out, "Nothing is refused{}", if all_seen { "." } else { ", as far as can be seen." })?;
     }
     refusals.iter().try_for_each(|refusal| writeln!(out, "{}", refusal.sentence()))
 }
