@@ -1,9 +1,6 @@
 //! Where namespaces are kept under names.
 
-use std::collections::BTreeMap;
-
 use izba_sandbox::keep::{KeepError, Kept, Shelf, Way};
-use izba_sandbox::survey::Id;
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -35,10 +32,13 @@ pub fn find(name: &str, caller: &Caller) -> Option<Kept> {
     shelves(caller).iter().find_map(|shelf| shelf.find(name))
 }
 
-/// The names of all namespaces that have one.
-pub fn names(caller: &Caller) -> BTreeMap<Id, String> {
-    let kept = shelves(caller).into_iter().flat_map(|shelf| shelf.all());
-    kept.flat_map(|kept| kept.namespaces.into_iter().map(move |(id, _)| (id, kept.name.clone()))).collect()
+/// All that is kept.
+pub fn all(caller: &Caller) -> Vec<Kept> {
+    let mut all: Vec<Kept> = shelves(caller).iter().flat_map(Shelf::all).collect();
+    // Each shelf has the names of ip netns too.
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all.dedup();
+    all
 }
 
 /// What a user reads of a failure.

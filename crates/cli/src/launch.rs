@@ -13,17 +13,17 @@ use crate::{output, plan_json, plan_text, session, start};
 
 /// Does what is wanted, or shows the plan of it; the program's status.
 pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String]) -> Result<u8> {
-    launch_with(sandbox, show, notes, || Ok(()), |(), _| ())
+    launch_with(sandbox, show, notes, || Ok(()), |(), _| Ok(()))
 }
 
 /// The same with something that is made ready before the first process is there and something that goes on beside the program.
-/// Both are dropped at the end, the later one first. A dry run has neither.
+/// Both are dropped at the end, the later one first. A dry run has neither. Where the latter fails the program is ended.
 pub fn launch_with<Held, Beside>(
     sandbox: &Sandbox,
     show: &ShowArgs,
     notes: &[String],
     hold: impl FnOnce() -> Result<Held>,
-    started: impl FnOnce(&Held, &Child) -> Beside,
+    started: impl FnOnce(&Held, &mut Child) -> Result<Beside>,
 ) -> Result<u8> {
     let facts = Facts::gather(sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
@@ -35,8 +35,8 @@ pub fn launch_with<Held, Beside>(
     notes.iter().chain(&plan.notes).for_each(output::note);
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
-    let status = spawn(&plan, mask, show.explain).and_then(|child| {
-        let _beside = started(&held, &child);
+    let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
+        let _beside = started(&held, &mut child).inspect_err(|_| end(&mut child))?;
         attend(child)
     });
     signal::set_mask(&mask);
@@ -57,6 +57,12 @@ fn spawn(plan: &Plan, mask: SignalSet, explain: bool) -> Result<Child> {
     let mut say = |done: Done<'_>| output::say(plan_text::done(done.step, done.nanoseconds));
     let observe: Option<&mut dyn FnMut(Done<'_>)> = if explain { Some(&mut say) } else { None };
     parent::spawn_with_mask(plan, mask, observe).map_err(|error| start::failure(&error))
+}
+
+/// With the first process everything ends.
+fn end(child: &mut Child) {
+    let _gone = child.signal(signal::SIGKILL);
+    let _reaped = child.wait();
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.

@@ -68,6 +68,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         sysctls: sysctls(args, &namespaces)?,
         cgroups: Vec::new(),
         requires: None,
+        handed_out: Vec::new(),
         process: process::lower(args, &account, &environment)?,
         namespaces,
     };

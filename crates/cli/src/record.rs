@@ -121,6 +121,12 @@ impl Record {
         })
     }
 
+    /// The namespaces that were made for it, as far as they are known.
+    pub fn made(&self) -> impl Iterator<Item = Id> {
+        let made = self.namespaces.0.iter().filter(|(_, entered)| entered.state == How::New);
+        made.filter_map(|(&kind, entered)| Some(Id { kind, inode: entered.id? }))
+    }
+
     /// Reads one strictly: what this version doesn't know isn't guessed.
     pub fn parse(document: &[u8]) -> Result<Self, String> {
         let value: serde_json::Value = serde_json::from_slice(document).map_err(|error| error.to_string())?;

@@ -25,6 +25,15 @@ pub enum At {
     In(Slot, CString),
 }
 
+/// What is sent to the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The outer end of the terminal.
+    Terminal,
+    /// A namespace, in the order in which they are wanted.
+    Namespace,
+}
+
 /// How an in-root path may be resolved: openat2(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
@@ -124,7 +133,7 @@ pub enum Call {
     /// In the parent: sends what slots hold and lets the child go on.
     ReleaseChild { send: Vec<Slot> },
     /// Sends what a slot holds to the parent.
-    SendToParent { slot: Slot },
+    SendToParent { slot: Slot, what: Sent },
     /// prctl(PR_SET_DUMPABLE): may the process be traced and its /proc files be opened by others of its user?
     SetDumpable(bool),
     /// rt_sigaction(SIGCHLD, SIG_DFL): who ignores it has its children reaped by the kernel, and doesn't learn how they ended.

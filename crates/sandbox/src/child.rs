@@ -16,7 +16,7 @@ use izba_sys::signal::{self, SignalSet};
 use izba_sys::terminal::{self, OpenptFlags, Winsize};
 use izba_sys::{namespace, network, socket};
 
-use crate::call::{At, Call, Resolve, Slot};
+use crate::call::{At, Call, Resolve, Sent, Slot};
 use crate::message::{Message, Report};
 use crate::plan::Plan;
 use crate::supervise::supervise;
@@ -255,8 +255,12 @@ impl Executor<'_> {
     fn processes(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
             Call::AwaitParent { receive } => self.await_parent(receive),
-            Call::SendToParent { slot } => {
-                let message = Message::Terminal.encode();
+            Call::SendToParent { slot, what } => {
+                let message = match what {
+                    Sent::Terminal => Message::Terminal,
+                    Sent::Namespace => Message::Namespace,
+                };
+                let message = message.encode();
                 socket::send(self.channel.as_fd(), &message, &[self.fd(*slot)?])
             }
             Call::Fork { namespaces } => match process::clone3(*namespaces)? {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use izba_sys::credential::{self, CapabilitySet};
@@ -11,11 +11,12 @@ use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, ope
 
 use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
+use crate::contents::{self, Contents, Door};
 use crate::mountinfo::MountLine;
 use crate::namespace::Kind;
 use crate::rootfs::{Root, SystemMounts, Writes};
 use crate::sandbox::{Sandbox, Terminal};
-use crate::survey::Id;
+use crate::survey::{Id, identify, open_namespace};
 use crate::visibility;
 
 /// Paths of /proc and /sys that leak or harm: hidden. The list that OCI engines share.
@@ -161,11 +162,16 @@ fn unknown_capabilities() -> Vec<u8> {
     (first..64).take_while(|&number| credential::in_bounding_set(number).is_ok()).collect()
 }
 
-/// /proc/PID/setgroups stands beside /proc/PID/ns/user; of a namespace that a file elsewhere stands for it isn't known.
+/// /proc/PID/setgroups stands beside /proc/PID/ns/user; of a namespace that a file elsewhere stands for somebody has to go and look.
 fn denies_setgroups(namespace: &Path) -> bool {
-    let process = namespace.parent().and_then(Path::parent);
-    let answer = process.and_then(|process| std::fs::read_to_string(process.join("setgroups")).ok());
-    answer.is_some_and(|answer| answer.trim() == "deny")
+    if namespace.ends_with("ns/user") {
+        let process = namespace.parent().and_then(Path::parent);
+        let answer = process.and_then(|process| std::fs::read_to_string(process.join("setgroups")).ok());
+        return answer.is_some_and(|answer| answer.trim() == "deny");
+    }
+    let id = open_namespace(namespace).ok().and_then(|opened| identify(opened.as_fd()).ok());
+    let found = id.and_then(|id| contents::read(id, &Door::Path(namespace.to_owned()), &[], &[]).ok());
+    matches!(found, Some(Contents::User(user)) if !user.setgroups)
 }
 
 /// A new procfs or sysfs has the same fixed entries as the caller's, so the caller's is asked.

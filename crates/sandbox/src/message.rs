@@ -20,6 +20,8 @@ pub(crate) enum Message {
     Failed(Report),
     /// Comes with the outer end of the terminal.
     Terminal,
+    /// Comes with a namespace that the caller wants.
+    Namespace,
     /// Everything but this last step has been done; who is watched waits until that has been told.
     Ready(Report),
 }
@@ -31,6 +33,7 @@ impl Message {
             Self::Failed(report) => (2, *report),
             Self::Terminal => (3, Report::default()),
             Self::Ready(report) => (4, *report),
+            Self::Namespace => (5, Report::default()),
         };
         let mut bytes = [0; LENGTH];
         bytes[0] = kind;
@@ -63,6 +66,7 @@ impl Message {
             2 => Some(Self::Failed(report)),
             3 => Some(Self::Terminal),
             4 => Some(Self::Ready(report)),
+            5 => Some(Self::Namespace),
             _ => None,
         }
     }
@@ -80,7 +84,13 @@ mod tests {
     #[test]
     fn messages_survive_the_channel() {
         let report = Report { step: 300, call: 2, errno: 13, started: 5, ended: u64::MAX };
-        for message in [Message::Done(report), Message::Failed(report), Message::Terminal, Message::Ready(report)] {
+        for message in [
+            Message::Done(report),
+            Message::Failed(report),
+            Message::Terminal,
+            Message::Namespace,
+            Message::Ready(report),
+        ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
         assert_eq!(Message::decode(&[1, 2, 3]), None);

@@ -41,6 +41,7 @@ pub struct Child {
     program: i32,
     pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
+    namespaces: Vec<OwnedFd>,
 }
 
 /// How a sandbox has ended.
@@ -82,6 +83,11 @@ impl Child {
     /// The outer end of the new terminal, once.
     pub fn take_terminal(&mut self) -> Option<OwnedFd> {
         self.terminal.take()
+    }
+
+    /// The program's namespaces that the intent has wanted handed out, in that order, once.
+    pub fn take_namespaces(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.namespaces)
     }
 
     /// Sends a signal to the program.
@@ -167,7 +173,8 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
         Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
     };
     let program = child.pid;
-    Parent { plan, channel, child, program, slots: empty_slots(plan), observe, terminal: None }.run(started)
+    Parent { plan, channel, child, program, slots: empty_slots(plan), observe, terminal: None, namespaces: Vec::new() }
+        .run(started)
 }
 
 fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {
@@ -183,6 +190,7 @@ struct Parent<'a, 'o> {
     slots: Vec<Option<OwnedFd>>,
     observe: Option<&'o mut dyn FnMut(Done<'_>)>,
     terminal: Option<OwnedFd>,
+    namespaces: Vec<OwnedFd>,
 }
 
 impl Parent<'_, '_> {
@@ -192,8 +200,8 @@ impl Parent<'_, '_> {
         }
         match self.outside().and_then(|()| self.listen()) {
             Ok(()) => {
-                let Self { child, program, terminal, .. } = self;
-                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal })
+                let Self { child, program, terminal, namespaces, .. } = self;
+                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces })
             }
             Err(error) => {
                 // Nothing is left: with the first process goes everything that it has made.
@@ -299,6 +307,7 @@ impl Parent<'_, '_> {
                 None if ready => return Ok(()),
                 None => return Err(StartError::Died),
                 Some(Message::Terminal) => self.terminal = descriptor,
+                Some(Message::Namespace) => self.namespaces.extend(descriptor),
                 Some(Message::Done(report)) => self.tell(&report),
                 Some(Message::Ready(report)) => {
                     ready = true;

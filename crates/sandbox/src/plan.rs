@@ -217,6 +217,8 @@ struct Planner<'a> {
     devpts: Option<Slot>,
     /// The outer end of a terminal of the caller's, where the root that the program gets has none.
     callers_terminal: Option<Slot>,
+    /// The caller's procfs, for who wants namespaces of the program's handed out.
+    callers_proc: Option<Slot>,
     /// A working directory that was looked up before any namespace was joined.
     outer_directory: Option<Slot>,
 }
@@ -243,6 +245,7 @@ impl<'a> Planner<'a> {
             dev: None,
             devpts: None,
             callers_terminal: None,
+            callers_proc: None,
             outer_directory: None,
         }
     }

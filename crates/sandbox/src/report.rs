@@ -160,6 +160,7 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         }
         Call::PivotRoot => Failed::PivotRoot,
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
+        Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins_pid(plan) => return Some(no_init()),
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
         Call::WriteSetting { at: At::In(_, path), .. } => Failed::Sysctl(path.to_str().ok()?.strip_prefix("sys/")?),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => {
@@ -192,6 +193,19 @@ fn opened(plan: &Plan, path: &CStr, errno: Errno) -> Option<Hint> {
     match joins {
         Some(kind) if path.to_bytes().starts_with(b"/proc/") => diagnose::cause(Failed::Join(kind), errno),
         _ => diagnose::cause(Failed::HostPath(host_path(path)), errno),
+    }
+}
+
+fn joins_pid(plan: &Plan) -> bool {
+    let mut calls = plan.inside.iter().flat_map(|step| &step.calls);
+    calls.any(|call| matches!(call, Call::Setns { kind, .. } if *kind == Kind::Pid.clone_flag()))
+}
+
+fn no_init() -> Hint {
+    Hint {
+        cause: "process 1 of the PID namespace has ended, and without it the kernel makes no process there: pid_namespaces(7)"
+            .to_owned(),
+        remedy: "leave the PID namespace out, by naming the kinds that are to be entered".to_owned(),
     }
 }
 

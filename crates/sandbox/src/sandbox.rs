@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::capability::Capabilities;
-use crate::namespace::Namespaces;
+use crate::namespace::{Kind, Namespaces};
 use crate::rlimit::Rlimit;
 use crate::rootfs::{Mount, Root, SystemMounts};
 
@@ -40,6 +40,9 @@ pub struct Sandbox {
     /// A pidfd of the caller's. If its process has ended when all that is joined has been opened, the start fails with ESRCH: what was
     /// opened below /proc/PID could be another's of the same number.
     pub requires: Option<RawFd>,
+    /// Namespaces of the program of which the caller gets descriptors: [`crate::parent::Child::take_namespaces`]. They keep the
+    /// namespaces alive when the program has ended.
+    pub handed_out: Vec<Kind>,
     /// The program.
     pub process: Process,
 }
@@ -73,6 +76,7 @@ impl Sandbox {
             sysctls: Vec::new(),
             cgroups: Vec::new(),
             requires: None,
+            handed_out: Vec::new(),
             process: Process {
                 candidates: vec![program.to_owned()],
                 args: args.iter().map(|&arg| arg.to_owned()).collect(),

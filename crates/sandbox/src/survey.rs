@@ -288,7 +288,7 @@ fn pin(line: &MountLine<'_>) -> Option<(Id, PathBuf)> {
     Some((id, unescape(line.point)))
 }
 
-/// Opens the namespace that a path leads to.
+/// Opens the namespace that a path leads to, and nothing else.
 ///
 /// # Errors
 /// What open(2) gives; ENOTTY where it isn't a namespace.

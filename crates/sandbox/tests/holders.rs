@@ -77,7 +77,11 @@ fn a_descriptor() {
     let file = File::open(format!("/proc/{}/ns/net", living.pid())).unwrap();
     drop(living);
     let pid = i32::try_from(std::process::id()).unwrap();
-    assert_eq!(holders(id).found, [Holder::Descriptor { pid, fd: file.as_raw_fd() }]);
+    let own = Holder::Descriptor { pid, fd: file.as_raw_fd() };
+    // A child that another test is just starting has a copy until it executes.
+    let found: Vec<Holder> = holders(id).found;
+    assert!(found.contains(&own), "{found:?}");
+    assert!(found.iter().all(|holder| matches!(holder, Holder::Descriptor { fd, .. } if *fd == file.as_raw_fd())));
 }
 
 #[test]

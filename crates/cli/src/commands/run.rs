@@ -55,7 +55,7 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -
                     Asked { root: &args.root_and_command[0], user: user.as_deref() },
                 );
             }
-            sweep::in_background(&args.root.cache, caller)
+            Ok(sweep::in_background(&args.root.cache, caller))
         },
     )
 }

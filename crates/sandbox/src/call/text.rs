@@ -156,7 +156,7 @@ impl Text<'_> {
             Call::AwaitParent { receive } => format!("recvmsg(CHANNEL) # {} descriptors", receive.len()),
             Call::ReleaseChild { send } => format!("sendmsg(CHANNEL) # {} descriptors", send.len()),
             Call::Announce => "sendmsg(CHANNEL) # 0 descriptors".to_owned(),
-            Call::SendToParent { slot } => format!("sendmsg(CHANNEL, {})", self.slot(*slot)),
+            Call::SendToParent { slot, .. } => format!("sendmsg(CHANNEL, {})", self.slot(*slot)),
             Call::HearOfChildren => "rt_sigaction(SIGCHLD, {sa_handler=SIG_DFL})".to_owned(),
             Call::ReplaceArguments(name) => format!("prctl(PR_SET_NAME, {})", quoted(name)),
             Call::ClearUmask => "umask(000)".to_owned(),

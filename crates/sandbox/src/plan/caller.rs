@@ -10,6 +10,9 @@ use crate::namespace::Kind;
 use crate::rootfs::{CallerRoot, Root};
 use crate::sandbox::{Terminal, WorkingDirectory};
 
+/// What the slot of the caller's procfs is called.
+pub(super) const CALLERS_PROC: &str = "procfs of the caller's";
+
 impl Planner<'_> {
     /// A process that writes 0 moves itself: cgroups(7).
     pub(super) fn join_cgroups(&mut self) {
@@ -28,6 +31,9 @@ impl Planner<'_> {
         }
         if let WorkingDirectory::Outside(path) = &self.sandbox.process.cwd {
             self.outer_directory = Some(self.open_directory(super::program::WORKING_DIRECTORY, path));
+        }
+        if !self.sandbox.handed_out.is_empty() {
+            self.callers_proc = Some(self.open_directory(CALLERS_PROC, "/proc".as_ref()));
         }
         let wanted = matches!(self.sandbox.process.terminal, Terminal::New { .. });
         if wanted && self.sandbox.root.is_callers() && !self.facts.has_terminals {

@@ -6,7 +6,7 @@ use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
 use super::{PlanError, Planner, in_root};
-use crate::call::{At, Call, Resolve, Slot};
+use crate::call::{At, Call, Resolve, Sent, Slot};
 use crate::capability::{Capabilities, Capability};
 use crate::namespace::{Kind, Loopback, Namespace};
 use crate::rootfs::SystemMounts;
@@ -57,6 +57,7 @@ impl Planner<'_> {
             self.fork_program();
         }
         self.session(pty);
+        self.hand_out_namespaces();
         self.keep_descriptors(process);
         self.working_directory(process);
         // Late, as a low limit of descriptors would stop us too; before the rights to raise one are gone.
@@ -95,7 +96,7 @@ impl Planner<'_> {
         if let User::Become(Ids { uid: uid @ 1.., .. }) = self.sandbox.process.user {
             calls.push(Call::Chown { at: At::Slot(slave), uid, gid: None });
         }
-        calls.push(Call::SendToParent { slot: master });
+        calls.push(Call::SendToParent { slot: master, what: Sent::Terminal });
         self.step("open a new terminal", None, calls);
         Some(slave)
     }
@@ -106,6 +107,18 @@ impl Planner<'_> {
         self.step("join a new session keyring", "keyctl new_session".to_owned(), vec![Call::NewSessionKeyring]);
         if let Some(slot) = pty {
             self.step("make the terminal the standard streams", None, vec![Call::AttachTerminal { slot }]);
+        }
+    }
+
+    /// By the caller's /proc, opened while it was there: its `self` is whoever asks.
+    fn hand_out_namespaces(&mut self) {
+        let Some(proc) = self.callers_proc else { return };
+        for &kind in &self.sandbox.handed_out {
+            let to = self.slot(format!("{kind} namespace of the program"));
+            let at = At::In(proc, super::c_path(format!("self/ns/{kind}")));
+            let open = Call::Open { at, flags: OFlags::RDONLY, resolve: Resolve::Freely, to };
+            let send = Call::SendToParent { slot: to, what: Sent::Namespace };
+            self.step(format!("hand out the {kind} namespace"), None, vec![open, send]);
         }
     }
 

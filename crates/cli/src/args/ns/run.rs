@@ -10,6 +10,7 @@ use izba_sys::mount::Propagation;
 use super::kinds::Kinds;
 use super::program::ProgramArgs;
 use crate::parse::hostname;
+use crate::record::Name;
 
 const EXAMPLES: &str = "\
 Everything that isn't asked for stays as it is: root, files, environment, ids and rights. What makes a house of them is izba run.
@@ -78,7 +79,7 @@ pub struct WithArgs {
     pub monotonic: Option<i64>,
     /// Keep the namespaces under this name, also when the program has ended: see izba ns keep.
     #[arg(long, value_name = "NAME")]
-    pub keep: Option<String>,
+    pub keep: Option<Name>,
 }
 
 /// Whose ids a new user namespace has.

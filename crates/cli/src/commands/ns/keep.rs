@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
+use izba_sandbox::keep::KeepError;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::{Id, identify, open_namespace};
 
@@ -16,7 +17,7 @@ use crate::{kept, output};
 /// Keeps namespaces.
 pub fn keep(args: &KeepArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
-    refuse_names_of_runs(&args.name, &caller)?;
+    refuse_taken(&args.name, &caller)?;
     let mut found = BTreeMap::new();
     for text in &args.targets {
         let target = target::resolve(text, &caller)?;
@@ -39,8 +40,12 @@ pub fn keep_open(name: &Name, namespaces: Vec<(Kind, OwnedFd)>, caller: &Caller)
     kept.map_err(|error| kept::failure(&error))
 }
 
-/// TARGET is looked for among runs first: a kept name that is the same would never be found.
-fn refuse_names_of_runs(name: &Name, caller: &Caller) -> Result<()> {
+/// TARGET is looked for among runs first: a kept name that is the same would never be found. Who takes it at this moment is told by
+/// [`keep_open`].
+pub fn refuse_taken(name: &Name, caller: &Caller) -> Result<()> {
+    if kept::find(name.as_str(), caller).is_some() {
+        return Err(kept::failure(&KeepError::Taken(name.to_string())));
+    }
     if crate::record::Run::find(name, caller).is_ok() {
         return Err(Failure::new(format!("the name \"{name}\" is taken by a run")).remedy("another name"));
     }

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use izba_sandbox::account::{Accounts, UserSpec, Who};
 use izba_sandbox::survey::{Detail, Id, Survey};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
 
+use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::output;
-
-/// Where ip-netns(8) keeps network namespaces.
-const NETNS: [&str; 2] = ["/run/netns", "/var/run/netns"];
+use crate::record::{Record, Run, State};
+use crate::{kept, output};
 
 /// What was seen, and what it is called.
 pub struct Look {
@@ -23,17 +21,32 @@ pub struct Look {
 
 /// Looks.
 pub fn look(detail: Detail) -> Result<Look> {
-    let survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
-    Ok(Look { names: kept_names(&survey), users: Users::read(), survey })
+    let caller = Caller::of_this_process();
+    let mut survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
+    let mut names = names_of_runs(&caller);
+    for kept in kept::all(&caller) {
+        for (id, path) in kept.namespaces {
+            // One that a process of ours holds may be in nobody else's sight. If it has gone meanwhile, it isn't there.
+            if survey.look_at(&path).is_ok() {
+                names.insert(id, kept.name.clone());
+            }
+        }
+    }
+    Ok(Look { names, users: Users::read(), survey })
 }
 
-/// The names that bind mounts give.
-fn kept_names(survey: &Survey) -> BTreeMap<Id, String> {
-    let named = survey.namespaces.values().filter_map(|seen| {
-        let path = seen.pins.iter().find(|path| NETNS.iter().any(|dir| path.parent() == Some(Path::new(dir))))?;
-        Some((seen.id, path.file_name()?.to_string_lossy().into_owned()))
+/// What a run has made is called as the run is.
+fn names_of_runs(caller: &Caller) -> BTreeMap<Id, String> {
+    let (runs, _unreadable) = Run::all(caller);
+    let records = runs.into_iter().filter_map(|run| match run.state {
+        State::Running(record) => Some(record),
+        State::Starting => None,
     });
-    named.collect()
+    let named = |record: Box<Record>| {
+        let made: Vec<Id> = record.made().collect();
+        made.into_iter().map(move |id| (id, record.name.clone()))
+    };
+    records.flat_map(named).collect()
 }
 
 impl Look {

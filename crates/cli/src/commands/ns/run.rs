@@ -1,14 +1,40 @@
 //! `izba ns run`.
 
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::parent::Child;
+
+use super::keep;
 use crate::args::ns::run::NsRunArgs;
 use crate::caller::Caller;
-use crate::failure::Result;
-use crate::launch::launch;
+use crate::failure::{Failure, Result};
+use crate::launch::launch_with;
 use crate::lower::unshare;
+use crate::own_binary;
+use crate::record::Name;
 
 /// Runs a program in new namespaces and ends with its status.
 pub fn run(args: &NsRunArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
-    let sandbox = unshare::lower(args, &caller)?;
-    launch(&sandbox, &args.show, &[])
+    let mut sandbox = unshare::lower(args, &caller)?;
+    // A root of somebody else's, and others in the PID namespace.
+    if args.with.root.is_some() && !sandbox.namespaces.is_new(Kind::Pid) && !args.show.dry_run {
+        own_binary::seal()?;
+    }
+    let kept: Vec<Kind> = sandbox.namespaces.new_kinds().collect();
+    if args.with.keep.is_some() {
+        sandbox.handed_out.clone_from(&kept);
+    }
+    let free = || args.with.keep.as_ref().map_or(Ok(()), |name| keep::refuse_taken(name, &caller));
+    launch_with(&sandbox, &args.show, &[], free, |(), child| {
+        args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller))
+    })
+}
+
+/// They are handed out just before the program is executed, so they are there however short it lives.
+fn keep_new(name: &Name, kinds: &[Kind], child: &mut Child, caller: &Caller) -> Result<()> {
+    let namespaces = child.take_namespaces();
+    if namespaces.len() != kinds.len() {
+        return Err(Failure::new("not all of the new namespaces have been handed out, so they can't be kept"));
+    }
+    keep::keep_open(name, kinds.iter().copied().zip(namespaces).collect(), caller)
 }
