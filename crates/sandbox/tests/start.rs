@@ -208,7 +208,7 @@ fn the_embedding_program_stays_as_it_was() {
     let mut variants = vec![house.sandbox("exit 3"); 6];
     variants[1].process.init = Init::Program;
     variants[2].namespaces.user = mapped();
-    variants[3].namespaces.time = Namespace::New(izba_sandbox::namespace::ClockOffsets { monotonic: 5, boottime: 5 });
+    variants[3].namespaces.time = Namespace::New(ClockOffsets { monotonic: 5, boottime: 5 });
     variants[4].namespaces.share(Kind::Pid);
     variants[5].process.user = User::Become(Ids { uid: 1000, gid: 1000, groups: vec![1001] });
     for (number, sandbox) in variants.iter().enumerate() {
