@@ -1,11 +1,11 @@
 //! `izba ns show`: everything about one namespace, or each of a process in short.
 
 mod contents_json;
-mod contents_text;
-mod details;
-mod holder_text;
+pub mod contents_text;
+pub mod details;
+pub mod holder_text;
 pub mod json;
-mod text;
+pub mod text;
 
 use izba_sandbox::survey::Id;
 

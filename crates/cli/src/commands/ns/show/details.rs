@@ -31,12 +31,23 @@ impl Finder {
     /// All about one; `None` where it isn't in the survey.
     pub fn details<'a>(&self, look: &'a Look, id: Id) -> Option<Details<'a>> {
         let seen = look.survey.namespaces.get(&id)?;
-        let door = Door::to(&look.survey, id);
-        let contents = match &door {
-            Some(door) => read(id, door, &seen.members, &networks(look, id)),
+        let contents = match Door::to(&look.survey, id) {
+            Some(door) if id.kind == Kind::Net => read(id, &door, &seen.members, &networks(look)),
+            Some(door) => read(id, &door, &seen.members, &[]),
             None if id.kind == Kind::Pid => Ok(Contents::Pid),
             None => Err(Unreadable::Unknown("nothing leads to it for you")),
         };
+        self.details_with(look, id, contents)
+    }
+
+    /// All about one whose contents have been read with those of others.
+    pub fn details_with<'a>(
+        &self,
+        look: &'a Look,
+        id: Id,
+        contents: std::result::Result<Contents, Unreadable>,
+    ) -> Option<Details<'a>> {
+        let seen = look.survey.namespaces.get(&id)?;
         let mut holders = self.0.holders(&look.survey, id);
         holders.found.retain(|holder| !is_ours(holder));
         let (parents, above) = parents(look, seen);
@@ -44,10 +55,10 @@ impl Finder {
     }
 }
 
-/// Where the other ends of interfaces may be.
-fn networks(look: &Look, id: Id) -> Vec<(Id, Door)> {
-    let all = look.survey.namespaces.keys().filter(|other| id.kind == Kind::Net && other.kind == Kind::Net);
-    all.filter_map(|&other| Some((other, Door::to(&look.survey, other)?))).collect()
+/// The way to each network namespace: where the other ends of interfaces may be.
+pub fn networks(look: &Look) -> Vec<(Id, Door)> {
+    let all = look.survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
+    all.filter_map(|&id| Some((id, Door::to(&look.survey, id)?))).collect()
 }
 
 /// What we have opened ourselves, or were given to look at, explains nothing.
