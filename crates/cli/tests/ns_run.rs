@@ -541,6 +541,7 @@ fn what_is_done_is_explained() {
 const TERMINAL: &str = r#"
 import fcntl, os, pty, select, sys, termios
 master, slave = pty.openpty()
+before = termios.tcgetattr(slave)
 child = os.fork()
 if child == 0:
     os.setsid()
@@ -549,7 +550,6 @@ if child == 0:
         os.dup2(slave, fd)
     os.closerange(3, 50)
     os.execv(sys.argv[1], sys.argv[1:])
-before = termios.tcgetattr(slave)
 seen = ''
 def expect(text):
     global seen
