@@ -24,17 +24,17 @@ pub struct Look {
 /// Looks.
 pub fn look(detail: Detail) -> Result<Look> {
     make_room();
-    Survey::take(detail).map(Look::at).map_err(unread)
+    Survey::take(detail).map(Look::at).map_err(|error| unread(&error))
 }
 
 /// Looks, and into every descriptor and mount table too: what only these keep is seen as well.
 pub fn search(detail: Detail) -> Result<(Look, Search)> {
     make_room();
-    Search::run(detail).map(|(survey, search)| (Look::at(survey), search)).map_err(unread)
+    Search::run(detail).map(|(survey, search)| (Look::at(survey), search)).map_err(|error| unread(&error))
 }
 
-fn unread(error: std::io::Error) -> Failure {
-    Failure::new("cannot read the processes in /proc").caused_by(&error)
+fn unread(error: &std::io::Error) -> Failure {
+    Failure::new("cannot read the processes in /proc").caused_by(error)
 }
 
 /// The survey has namespaces open meanwhile, as many as the limit allows: there is no reason to be modest with ours.

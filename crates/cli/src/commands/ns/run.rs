@@ -35,5 +35,6 @@ fn keep_new(name: &Name, kinds: &[Kind], child: &mut Child, caller: &Caller) -> 
     if namespaces.len() != kinds.len() {
         return Err(Failure::new("not all of the new namespaces have been handed out, so they can't be kept"));
     }
-    keep::keep_open(name, kinds.iter().copied().zip(namespaces).collect(), caller)
+    let namespaces: Vec<_> = kinds.iter().copied().zip(namespaces).collect();
+    keep::keep_open(name, &namespaces, caller)
 }
