@@ -1,6 +1,10 @@
 //! Where namespaces are kept under names.
 
+use std::os::fd::AsFd;
+use std::path::Path;
+
 use izba_sandbox::keep::{KeepError, Kept, Shelf, Way};
+use izba_sandbox::survey::{Id, identify, open_namespace};
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -11,9 +15,11 @@ pub fn shelf(caller: &Caller) -> Result<Shelf> {
     runtime_dir::open(caller).map(|dir| Shelf::new(dir.path.join("ns")))
 }
 
-/// How the caller can keep namespaces.
+/// How the caller can keep namespaces. Root of a user namespace may mount at most in a mount namespace of its own, with which the mounts
+/// would go, and /run/netns is another's.
 pub fn way(caller: &Caller) -> Way {
-    if caller.privileged { Way::Mounts } else { Way::Process }
+    let user = open_namespace(Path::new("/proc/self/ns/user")).ok().and_then(|user| identify(user.as_fd()).ok());
+    if caller.privileged && user.is_some_and(Id::is_initial) { Way::Mounts } else { Way::Process }
 }
 
 /// Where names may be: a name that was kept without XDG_RUNTIME_DIR is found in a session that has it.

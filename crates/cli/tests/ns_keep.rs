@@ -487,6 +487,27 @@ fn who_holds_has_nothing_else() {
 }
 
 #[test]
+fn root_of_a_user_namespace_keeps_as_an_ordinary_user_does() {
+    let ground = Ground::new();
+    for user in User::ALL {
+        for letters in [&["-U", "-r"][..], &["-U", "-r", "-m"]] {
+            let name = Name::new(&ground, user);
+            let script = "unshare -n -u sleep 1000 </dev/null >/dev/null 2>&1 & until [ \"$(readlink /proc/$!/ns/uts)\" != \"$(readlink /proc/$$/ns/uts)\" ]; do :; done; \
+                \"$0\" ns keep \"$1\" $!; readlink /proc/$!/ns/net; kill $!; wait; \"$0\" ns enter \"$1\" -- readlink /proc/self/ns/net; \"$0\" ns drop \"$1\"";
+            let mut izba = ground.izba(user);
+            izba.args(["ns", "run"]).args(letters).args(["--", "sh", "-c", script]).arg(ground.path("izba"));
+            let ended = run(izba.arg(&name.text));
+            let lines: Vec<&str> = ended.text().lines().collect();
+            assert!(
+                lines.len() == 2 && lines[0] == lines[1] && ended.stderr.is_empty(),
+                "{user:?} {letters:?}: {ended:?}"
+            );
+            name.is_gone();
+        }
+    }
+}
+
+#[test]
 fn a_killed_holder_frees_the_name() {
     let ground = Ground::new();
     for user in ORDINARY {

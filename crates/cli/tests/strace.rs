@@ -19,10 +19,14 @@ struct Both {
 
 impl Both {
     fn of(ground: &Ground, user: User, arguments: &[&str]) -> Self {
-        let dry = run(ground.izba(user).args(["run", "--dry-run", "--format", "json"]).args(arguments));
+        Self::of_verb(ground, user, &["run"], arguments)
+    }
+
+    fn of_verb(ground: &Ground, user: User, verb: &[&str], arguments: &[&str]) -> Self {
+        let dry = run(ground.izba(user).args(verb).args(["--dry-run", "--format", "json"]).args(arguments));
         let plan = Plan::parse(dry.text());
         let file = ground.path("trace");
-        let ended = run(traced(ground, user, &file).arg("run").args(arguments));
+        let ended = run(traced(ground, user, &file).args(verb).args(arguments));
         assert_eq!(ended.status, 0, "{ended:?}");
         let trace = Trace::parse(&std::fs::read_to_string(&file).unwrap());
         Self { plan, trace }
@@ -178,5 +182,79 @@ fn from_the_open_root_to_the_pivot_no_path_of_the_host_is_named() {
             "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)",
         ];
         assert_eq!(named, expected, "{user:?} {options:?}");
+    }
+}
+
+#[test]
+fn in_new_namespaces_with_nothing_else_changed() {
+    let ground = Ground::new();
+    for user in User::ALL {
+        let root = ground.busybox_root(&format!("root-{}", user.name()), user);
+        let root = root.to_str().unwrap();
+        for options in [
+            &["-r"][..],
+            &["-a", "-r", "--mount-proc", "--hostname", "box"],
+            &["-r", "-p", "-T", "--init", "--domainname", "example", "--boottime", "7"],
+            &["-r", "-m", "-p", "--propagation", "slave", "--root", root, "--mount-proc", "--wd", "/etc"],
+            &["-r", "-n", "--tty"],
+        ] {
+            let arguments = [options, &["--", "true"]].concat();
+            Both::of_verb(&ground, user, &["ns", "run"], &arguments).are_equal();
+        }
+    }
+    for options in
+        [&["-n"][..], &["-p", "-S", "5", "-G", "6"], &["-T", "-C", "-i"], &["-m", "--propagation", "unchanged"]]
+    {
+        Both::of_verb(&ground, User::Root, &["ns", "run"], &[options, &["--", "true"]].concat()).are_equal();
+    }
+}
+
+#[test]
+fn in_new_namespaces_that_are_kept() {
+    let ground = Ground::new();
+    let name = format!("izba-strace-{}", std::process::id());
+    for user in User::ALL {
+        for options in [&["-r", "-n"][..], &["-a", "-r", "--mount-proc"]] {
+            let arguments = [options, &["--keep", &name, "--", "true"]].concat();
+            ground.izba(user);
+            // An ordinary user's are kept by a process, for which strace would wait.
+            let both = std::thread::scope(|scope| {
+                let dropping = scope.spawn(|| {
+                    let dropped = || run(ground.izba(user).args(["ns", "drop", &name])).status == 0;
+                    ground.wait_for("the name is there to be dropped", dropped);
+                });
+                let both = Both::of_verb(&ground, user, &["ns", "run"], &arguments);
+                dropping.join().unwrap();
+                both
+            });
+            both.are_equal();
+        }
+    }
+}
+
+#[test]
+fn in_existing_namespaces() {
+    let ground = Ground::new();
+    for user in User::ALL {
+        let root = ground.busybox_root(&format!("root-{}", user.name()), user);
+        let mut target = ground.command("unshare", user);
+        target
+            .args(["-U", "-r", "-m", "-p", "-n", "-i", "-u", "-C", "-T", "--fork", "--kill-child", "--root"])
+            .arg(&root);
+        let (target, line) = support::Background::start(target.args(["sh", "-c", "echo up; read end"]));
+        assert_eq!(line, "up");
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", target.pid())).unwrap();
+        let pid = children.trim();
+        for options in [
+            &["-U"][..],
+            &["-U", "-n", "--preserve-credentials"],
+            &["-a"],
+            &["-a", "--root", "--wd", "--env", "--credentials"],
+            &["-U", "-m", "--root", "--wd=/etc", "-S", "0", "-G", "0"],
+            &["-U", "-n", "--tty"],
+        ] {
+            let arguments = [&[pid], options, &["--", "true"]].concat();
+            Both::of_verb(&ground, user, &["ns", "enter"], &arguments).are_equal();
+        }
     }
 }
