@@ -25,7 +25,7 @@ pub(super) fn paths(dir: &Path, name: &str) -> Vec<PathBuf> {
 pub(super) fn pin(dir: &Path, name: &str, namespaces: &[(Kind, OwnedFd)]) -> Result<(), KeepError> {
     let pinned = make_ground(dir).and_then(|()| {
         make_directory(&dir.join(name))?;
-        namespaces.iter().try_for_each(|(kind, namespace)| pin_one(&place(dir, name, *kind), *kind, namespace))
+        namespaces.iter().try_for_each(|(kind, namespace)| pin_one(dir, name, *kind, namespace))
     });
     if pinned.is_err() {
         // The cause is what is told.
@@ -43,16 +43,14 @@ fn make_ground(dir: &Path) -> Result<(), KeepError> {
     mount_change(dir, MountPropagationFlags::PRIVATE).map_err(KeepError::call("make private", dir))
 }
 
-fn pin_one(path: &Path, kind: Kind, namespace: &OwnedFd) -> Result<(), KeepError> {
+fn pin_one(dir: &Path, name: &str, kind: Kind, namespace: &OwnedFd) -> Result<(), KeepError> {
+    let path = &place(dir, name, kind);
     let _others = if kind == Kind::Net { Some(make_netns()?) } else { None };
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     // As ip-netns(8) makes it.
     match openat(CWD, path, flags, Mode::empty()) {
         Ok(_file) => {}
-        Err(Errno::EXIST) => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Err(KeepError::Taken(name));
-        }
+        Err(Errno::EXIST) => return Err(KeepError::Taken(name.to_owned())),
         Err(errno) => return Err(KeepError::call("make", path)(errno)),
     }
     let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
