@@ -16,7 +16,9 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+// A start makes the options of its own verb only: of all, they would be a twentieth of its time.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     Run(Box<run::RunArgs>),
     Ps(named::PsArgs),

@@ -108,16 +108,15 @@ fn thirty_at_once_are_all_listed() {
     let start = |number: u32| {
         let mut izba = ground.izba(User::Root);
         izba.arg("run").args(support::MARK);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             izba.args(["--name", &format!("web-{number}")]);
         }
         Background::start(izba.args(["host", "sh", "-c", SLEEP])).0
     };
     let runs: Vec<Background> = (0..30).map(start).collect();
-    let expected = runs
-        .iter()
-        .zip(0..)
-        .map(|(run, number)| if number % 2 == 0 { format!("web-{number}") } else { format!("sh-{}", run.pid()) });
+    let expected = runs.iter().zip(0_u32..).map(|(run, number)| {
+        if number.is_multiple_of(2) { format!("web-{number}") } else { format!("sh-{}", run.pid()) }
+    });
     let mut expected: Vec<String> = expected.collect();
     expected.sort();
     assert_eq!(names(&ground, User::Root), expected);

@@ -107,7 +107,7 @@ fn the_hosts_processes_are_summed_up() {
     assert!(!whole.contains("(--all)"), "{whole}");
 }
 
-fn find<'v>(list: &'v Value, id: u64) -> Option<&'v Value> {
+fn find(list: &Value, id: u64) -> Option<&Value> {
     list.as_array()?.iter().find_map(|node| {
         let own = (node["id"].as_u64() == Some(id)).then_some(node);
         own.or_else(|| find(&node["children"], id))

@@ -12,6 +12,7 @@ use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, ope
 use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
 use crate::contents::{self, Contents, Door};
+use crate::idmap::{IdMap, IdRange};
 use crate::mountinfo::MountLine;
 use crate::namespace::Kind;
 use crate::rootfs::{Root, SystemMounts, Writes};
@@ -63,6 +64,8 @@ pub struct Facts {
     pub denies_setgroups: bool,
     /// Has the user namespace that is to be joined given it up?
     pub joined_denies_setgroups: bool,
+    /// Are user 0 and group 0 mapped in it?
+    pub joined_has_root: bool,
     /// Has a root that isn't new a /dev/ptmx to open terminals with?
     pub has_terminals: bool,
     /// What is known of the root directory.
@@ -108,6 +111,7 @@ impl Facts {
         let mounts =
             if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
         let private = sandbox.system == SystemMounts::Private;
+        let joined = sandbox.namespaces.joined(Kind::User).map(JoinedUser::look);
         Ok(Self {
             uid: credential::geteuid().as_raw(),
             gid: credential::getegid().as_raw(),
@@ -119,8 +123,9 @@ impl Facts {
             sysfs_fully_visible: !judged || visibility::fully_visible(&mounts, "sysfs", true),
             guarded: if private { guarded_paths() } else { Vec::new() },
             host_mqueue: Path::new("/dev/mqueue").is_dir(),
-            denies_setgroups: !initial && denies_setgroups(Path::new("/proc/self/ns/user")),
-            joined_denies_setgroups: sandbox.namespaces.joined(Kind::User).is_some_and(denies_setgroups),
+            denies_setgroups: !initial && JoinedUser::look(Path::new("/proc/self/ns/user")).denies_setgroups,
+            joined_denies_setgroups: joined.is_some_and(|joined| joined.denies_setgroups),
+            joined_has_root: joined.is_none_or(|joined| joined.has_root),
             has_terminals: has_terminals(sandbox),
             root: root_facts(sandbox)?,
         })
@@ -162,16 +167,43 @@ fn unknown_capabilities() -> Vec<u8> {
     (first..64).take_while(|&number| credential::in_bounding_set(number).is_ok()).collect()
 }
 
-/// /proc/PID/setgroups stands beside /proc/PID/ns/user; of a namespace that a file elsewhere stands for somebody has to go and look.
-fn denies_setgroups(namespace: &Path) -> bool {
-    if namespace.ends_with("ns/user") {
-        let process = namespace.parent().and_then(Path::parent);
-        let answer = process.and_then(|process| std::fs::read_to_string(process.join("setgroups")).ok());
-        return answer.is_some_and(|answer| answer.trim() == "deny");
+/// What counts of a user namespace for who joins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedUser {
+    /// Has it given setgroups(2) up?
+    pub denies_setgroups: bool,
+    /// Are user 0 and group 0 mapped?
+    pub has_root: bool,
+}
+
+impl JoinedUser {
+    /// Looks at the user namespace that this path leads to. Where nothing can be learnt it is an ordinary one with a root.
+    pub fn look(namespace: &Path) -> Self {
+        let usual = Self { denies_setgroups: false, has_root: true };
+        if namespace.ends_with("ns/user") {
+            // Its files stand beside it; of one that a file elsewhere stands for somebody has to go and look.
+            let process = namespace.parent().and_then(Path::parent);
+            return process.and_then(Self::of_process).unwrap_or(usual);
+        }
+        let id = open_namespace(namespace).ok().and_then(|opened| identify(opened.as_fd()).ok());
+        match id.and_then(|id| contents::read(id, &Door::Path(namespace.to_owned()), &[], &[]).ok()) {
+            Some(Contents::User(user)) => {
+                let has_root = |map: &[IdRange]| map.iter().any(|range| range.inside == 0);
+                Self { denies_setgroups: !user.setgroups, has_root: has_root(&user.uids) && has_root(&user.gids) }
+            }
+            _ => usual,
+        }
     }
-    let id = open_namespace(namespace).ok().and_then(|opened| identify(opened.as_fd()).ok());
-    let found = id.and_then(|id| contents::read(id, &Door::Path(namespace.to_owned()), &[], &[]).ok());
-    matches!(found, Some(Contents::User(user)) if !user.setgroups)
+
+    fn of_process(dir: &Path) -> Option<Self> {
+        let read = |name| std::fs::read_to_string(dir.join(name)).ok();
+        let has_root = |name| {
+            let map: Option<IdMap> = read(name)?.parse().ok();
+            Some(map.is_none_or(|map| map.outside_of(0).is_some()))
+        };
+        let has_root = has_root("uid_map")? && has_root("gid_map")?;
+        Some(Self { denies_setgroups: read("setgroups")?.trim() == "deny", has_root })
+    }
 }
 
 /// A new procfs or sysfs has the same fixed entries as the caller's, so the caller's is asked.

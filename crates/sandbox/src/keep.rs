@@ -81,13 +81,13 @@ impl Shelf {
     ///
     /// # Errors
     /// The name is taken. A mount namespace is only pinned in one that is older than it: EINVAL, as they would keep each other alive.
-    pub fn keep(&self, name: &str, namespaces: Vec<(Kind, OwnedFd)>, how: Way) -> Result<(), KeepError> {
+    pub fn keep(&self, name: &str, namespaces: &[(Kind, OwnedFd)], how: Way) -> Result<(), KeepError> {
         let _alone = self.lock()?;
-        if self.find(name).is_some() {
+        if self.find(name).is_some() || !is_name(name) {
             return Err(KeepError::Taken(name.to_owned()));
         }
         match how {
-            Way::Mounts => pin::pin(&self.dir, name, &namespaces),
+            Way::Mounts => pin::pin(&self.dir, name, namespaces),
             Way::Process => hold::hold(&self.dir, name, namespaces),
         }
     }
@@ -98,7 +98,15 @@ impl Shelf {
     /// The name isn't known, or something of it can't be removed; the rest is removed then.
     pub fn release(&self, name: &str) -> Result<(), KeepError> {
         let _alone = self.lock()?;
-        let kept = self.find(name).ok_or_else(|| KeepError::Unknown(name.to_owned()))?;
+        let unknown = || KeepError::Unknown(name.to_owned());
+        if !is_name(name) {
+            return Err(unknown());
+        }
+        let Some(kept) = self.find(name) else {
+            pin::clear(&self.dir, name);
+            hold::clear(&self.dir, name);
+            return Err(unknown());
+        };
         match kept.how {
             Keeping::Mounts => pin::unpin(&self.dir, name),
             Keeping::Process(pid) => hold::end(&self.dir, name, pid),
@@ -107,6 +115,7 @@ impl Shelf {
 
     /// The namespaces that are kept under this name.
     pub fn find(&self, name: &str) -> Option<Kept> {
+        is_name(name).then_some(())?;
         let held = hold::holder(&self.dir, name).map(|(pid, descriptors)| {
             let paths = descriptors.into_iter().map(|fd| PathBuf::from(format!("/proc/{pid}/fd/{fd}")));
             (Keeping::Process(pid), paths.collect())
@@ -142,6 +151,11 @@ pub enum Way {
     Mounts,
     /// By a process of the caller's.
     Process,
+}
+
+/// Whatever ip-netns(8) takes, but nothing that leads out of the directory.
+fn is_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 
 /// Which namespace a path leads to, if any.

@@ -61,11 +61,7 @@ impl StartError {
                 cause: "somebody has killed it, or the kernel has for want of memory".to_owned(),
                 remedy: "look at dmesg and at the memory limit of your cgroup, and try again".to_owned(),
             }),
-            Self::Clone { namespaces, errno } => {
-                let kinds =
-                    Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect::<Vec<_>>();
-                diagnose::cause(Failed::Namespaces(&kinds), *errno)
-            }
+            Self::Clone { namespaces, errno } => diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), *errno),
             Self::Step(step) => step.hint.clone(),
         }
     }
@@ -160,7 +156,11 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         }
         Call::PivotRoot => Failed::PivotRoot,
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
-        Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins_pid(plan) => return Some(no_init()),
+        Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins(plan, Kind::Pid) => return Some(no_init()),
+        // Probing tells of the caller's own user namespace only.
+        Call::Fork { namespaces } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {
+            return diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), errno);
+        }
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
         Call::WriteSetting { at: At::In(_, path), .. } => Failed::Sysctl(path.to_str().ok()?.strip_prefix("sys/")?),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => {
@@ -196,9 +196,13 @@ fn opened(plan: &Plan, path: &CStr, errno: Errno) -> Option<Hint> {
     }
 }
 
-fn joins_pid(plan: &Plan) -> bool {
+fn joins(plan: &Plan, wanted: Kind) -> bool {
     let mut calls = plan.inside.iter().flat_map(|step| &step.calls);
-    calls.any(|call| matches!(call, Call::Setns { kind, .. } if *kind == Kind::Pid.clone_flag()))
+    calls.any(|call| matches!(call, Call::Setns { kind, .. } if *kind == wanted.clone_flag()))
+}
+
+fn kinds_of(namespaces: CloneFlags) -> Vec<Kind> {
+    Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag())).collect()
 }
 
 fn no_init() -> Hint {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::holder::{Holder, Holders, Mounted, Search};
@@ -50,9 +51,12 @@ fn namespace(pid: impl std::fmt::Display, link: &str) -> Id {
     link.to_str().unwrap().parse().unwrap()
 }
 
+/// The tests are threads of one process, and a search has namespaces open that another one would find.
+static SEARCHING: Mutex<()> = Mutex::new(());
+
 fn holders(id: Id) -> Holders {
-    let mut survey = Survey::take(Detail::Leaders).unwrap();
-    let search = Search::run(&mut survey).unwrap();
+    let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (survey, search) = Search::run(Detail::Leaders).unwrap();
     assert!(survey.namespaces.contains_key(&id), "{id}");
     search.holders(&survey, id)
 }
@@ -154,7 +158,10 @@ fn what_is_below() {
 fn ancestors_without_a_process() {
     let script = "exec unshare --user --map-root-user sh -c 'echo up; read end'";
     let living = Living::start(&["--user", "--map-root-user"], script);
-    let survey = Survey::take(Detail::Leaders).unwrap();
+    let survey = {
+        let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
+        Survey::take(Detail::Leaders).unwrap()
+    };
     let inner = namespace(living.pid(), "user");
     let Link::To(middle) = survey.namespaces[&inner].parent else { panic!("{:?}", survey.namespaces[&inner]) };
     let seen = &survey.namespaces[&middle];

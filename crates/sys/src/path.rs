@@ -20,6 +20,15 @@ pub const PROC_MAGIC: u64 = 0x9fa0;
 
 pub use rustix::fs::{StatVfs, StatVfsMountFlags, fstatvfs, getxattr, statvfs};
 
+/// Is a file system mounted right here? Whatever links lead there. Linux 5.8.
+///
+/// # Errors
+/// ENOENT, EACCES.
+pub fn is_mount_root(path: impl Arg) -> Result<bool, Errno> {
+    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty())?;
+    Ok(found.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
+}
+
 /// fchownat(2) of what `path` names in `dir`, itself where it is a link, or of `dir` where the path is empty. No group leaves it as it is.
 ///
 /// # Errors

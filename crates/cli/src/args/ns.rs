@@ -15,6 +15,7 @@ use clap::Subcommand;
 
 /// Make, enter, look at and keep namespaces of Linux.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum NsVerb {
     Run(Box<run::NsRunArgs>),
     Enter(Box<enter::EnterArgs>),

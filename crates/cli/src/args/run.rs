@@ -222,7 +222,7 @@ pub struct ShowArgs {
     #[arg(long)]
     pub explain: bool,
     /// How --dry-run prints it.
-    #[arg(long, value_enum, value_name = "text|json", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "text|json", hide_possible_values = true, requires = "dry_run")]
     pub format: Option<PlanFormat>,
 }
 

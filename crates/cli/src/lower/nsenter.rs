@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
 use izba_sandbox::cgroup;
+use izba_sandbox::facts::JoinedUser;
 use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::rootfs::CallerRoot;
@@ -26,6 +27,7 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
             .remedy("izba ns run --boottime SECONDS, which makes a new one"));
     }
     let namespaces = namespaces(&args.kinds.named(), target)?;
+    refuse_nothing(args, &namespaces)?;
     let enters_user = namespaces.joined(Kind::User).is_some();
     let chroot = args.of_target.root.as_ref().map(|dir| root(dir.as_deref(), target, caller)).transpose()?;
     let root = CallerRoot { chroot, ..CallerRoot::default() };
@@ -44,8 +46,12 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
     }
     if args.of_target.credentials {
         sandbox.process.user = User::Become(credentials(process(target, "--credentials")?, enters_user)?);
-    } else if enters_user && !args.of_target.preserve_credentials && sandbox.process.user == User::Kept {
-        sandbox.process.user = root_inside(target);
+    } else if let Some(path) = sandbox.namespaces.joined(Kind::User)
+        && !args.of_target.preserve_credentials
+        && sandbox.process.user == User::Kept
+        && JoinedUser::look(path).has_root
+    {
+        sandbox.process.user = User::Become(Ids::default());
     }
     Ok(sandbox)
 }
@@ -64,6 +70,20 @@ fn namespaces(named: &[Kind], target: &Target) -> Result<Namespaces> {
         refuse_without_init(path)?;
     }
     Ok(namespaces)
+}
+
+/// Who has mistaken the process isn't to believe that the program runs elsewhere.
+fn refuse_nothing(args: &EnterArgs, namespaces: &Namespaces) -> Result<()> {
+    let (kinds, of_target) = (args.kinds.named(), &args.of_target);
+    let takes_else = of_target.root.is_some() || of_target.wd.is_some() || of_target.env || of_target.credentials;
+    if takes_else || of_target.join_cgroup || !kinds.is_empty() {
+        return Ok(());
+    }
+    if Kind::ALL.into_iter().any(|kind| namespaces.joined(kind).is_some()) {
+        return Ok(());
+    }
+    Err(Failure::new("there is nothing to enter: the target is in no namespace but your own")
+        .remedy("izba ns list shows who is in which"))
 }
 
 fn inode(path: &Path) -> Option<u64> {
@@ -115,13 +135,6 @@ fn environment(process: &Process) -> Result<Vec<std::ffi::CString>> {
 fn cgroups(process: &Process) -> Result<Vec<PathBuf>> {
     cgroup::files_of(process.pid)
         .map_err(|error| Failure::new(format!("cannot join the cgroups of process {}", process.pid)).caused_by(&error))
-}
-
-/// Root of the user namespace where it has one. Where it hasn't, or nothing is known of its maps, the kernel decides.
-fn root_inside(target: &Target) -> User {
-    let Target::Process(process) = target else { return User::Become(Ids::default()) };
-    let has_root = |file| map(process, file).is_none_or(|map| map.outside_of(0).is_some());
-    if has_root("uid_map") && has_root("gid_map") { User::Become(Ids::default()) } else { User::Kept }
 }
 
 fn map(process: &Process, file: &str) -> Option<IdMap> {

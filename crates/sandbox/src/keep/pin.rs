@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use izba_sys::Errno;
 use izba_sys::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount};
-use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, is_mount_root, openat};
 
 use super::{KeepError, NETNS};
-use crate::mountinfo::{MountLine, unescape};
 use crate::namespace::Kind;
 
 /// The file that the namespace of this kind is pinned on.
@@ -23,38 +22,52 @@ pub(super) fn paths(dir: &Path, name: &str) -> Vec<PathBuf> {
 
 /// Pins all of them, or none.
 pub(super) fn pin(dir: &Path, name: &str, namespaces: &[(Kind, OwnedFd)]) -> Result<(), KeepError> {
+    clear(dir, name);
+    let mut made = Vec::new();
     let pinned = make_ground(dir).and_then(|()| {
         make_directory(&dir.join(name))?;
-        namespaces.iter().try_for_each(|(kind, namespace)| pin_one(dir, name, *kind, namespace))
+        namespaces.iter().try_for_each(|(kind, namespace)| {
+            let path = place(dir, name, *kind);
+            make_file(&path, name, *kind)?;
+            made.push(path.clone());
+            let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
+            mount_bind(source, &path).map_err(KeepError::call("bind the namespace to", &path))
+        })
     });
     if pinned.is_err() {
-        // The cause is what is told.
-        let _rest = unpin(dir, name);
+        // The cause is what is told. What is another's, such as a name of ip netns, stays.
+        made.iter().for_each(|path| drop(unpin_one(path)));
+        let _used = izba_sys::path::rmdir(dir.join(name));
+        let_ground_go(dir);
     }
     pinned
+}
+
+/// Removes what was left by one that was killed before anything was kept. Of the directory of ip-netns(8) only where this was at work.
+pub(super) fn clear(dir: &Path, name: &str) {
+    if dir.join(name).exists() {
+        let _rest = unpin(dir, name);
+    }
 }
 
 /// A private mount: a mount namespace can't be bound where the bind mount would travel into it, and what is let go here is to be gone.
 fn make_ground(dir: &Path) -> Result<(), KeepError> {
     make_directory(dir)?;
-    if !is_mount_point(dir) {
+    if !is_mount_root(dir).map_err(KeepError::call("look at", dir))? {
         mount_bind(dir, dir).map_err(KeepError::call("mount", dir))?;
     }
     mount_change(dir, MountPropagationFlags::PRIVATE).map_err(KeepError::call("make private", dir))
 }
 
-fn pin_one(dir: &Path, name: &str, kind: Kind, namespace: &OwnedFd) -> Result<(), KeepError> {
-    let path = &place(dir, name, kind);
+/// What the namespace is bound to, as ip-netns(8) makes it.
+fn make_file(path: &Path, name: &str, kind: Kind) -> Result<(), KeepError> {
     let _others = if kind == Kind::Net { Some(make_netns()?) } else { None };
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    // As ip-netns(8) makes it.
     match openat(CWD, path, flags, Mode::empty()) {
-        Ok(_file) => {}
-        Err(Errno::EXIST) => return Err(KeepError::Taken(name.to_owned())),
-        Err(errno) => return Err(KeepError::call("make", path)(errno)),
+        Ok(_file) => Ok(()),
+        Err(Errno::EXIST) => Err(KeepError::Taken(name.to_owned())),
+        Err(errno) => Err(KeepError::call("make", path)(errno)),
     }
-    let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
-    mount_bind(source, path).map_err(KeepError::call("bind the namespace to", path))
 }
 
 /// The directory of ip-netns(8), as that makes it: shared, so that names come and go in all mount namespaces. Locked as long as the
@@ -78,11 +91,6 @@ fn make_directory(dir: &Path) -> Result<(), KeepError> {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(KeepError::call("make", dir)(errno)),
     }
-}
-
-fn is_mount_point(dir: &Path) -> bool {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    table.lines().filter_map(MountLine::parse).any(|line| unescape(line.point) == dir)
 }
 
 /// Goes on after an error, and tells the first.

@@ -104,8 +104,8 @@ impl Planner<'_> {
         let unmapped = match &self.sandbox.namespaces.user {
             Namespace::Share => false,
             Namespace::New(maps) => !maps_outer(&maps.uids, self.facts.uid) || !maps_outer(&maps.gids, self.facts.gid),
-            // Its maps aren't known; whom the kernel let in is root there.
-            Namespace::Join(_) => self.facts.uid == 0,
+            // Whom the kernel let in is root there, if there is one.
+            Namespace::Join(_) => self.facts.uid == 0 && self.facts.joined_has_root,
         };
         if unmapped {
             self.step("become root of the user namespace", None, vec![Call::SetGid(0), Call::SetUid(0)]);

@@ -52,6 +52,7 @@ fn privileged() -> Facts {
         host_mqueue: true,
         denies_setgroups: false,
         joined_denies_setgroups: false,
+        joined_has_root: true,
         has_terminals: true,
         root: RootFacts {
             existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]),

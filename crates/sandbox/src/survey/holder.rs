@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
-use super::{Id, Survey, procfs};
+use super::reader::Reader;
+use super::{Detail, Id, Survey};
 use crate::namespace::Kind;
 
 /// What keeps a namespace alive.
@@ -75,6 +76,8 @@ pub struct Holders {
 pub struct Unreadable {
     /// Processes whose descriptors or namespaces may not be read.
     pub processes: usize,
+    /// Are there processes besides that procfs doesn't even list?
+    pub hidden_processes: bool,
     /// Mount namespaces whose table can't be read: no process is in them that may be looked into.
     pub mount_tables: usize,
     /// Mounts of procfs or mqueue of which it can't be told whose they are.
@@ -96,18 +99,19 @@ pub struct Search {
 }
 
 impl Search {
-    /// Searches. Namespaces that the survey hasn't seen are added to it.
+    /// Takes a survey and searches in the same go, so that both speak of the same namespaces. Those that only a descriptor, a thread or a
+    /// mount elsewhere leads to are in the survey too.
     ///
     /// # Errors
-    /// There is no procfs at /proc.
-    pub fn run(survey: &mut Survey) -> io::Result<Self> {
-        let proc = procfs()?;
-        let mut search = Self { unreadable: survey.unreadable.iter().copied().collect(), ..Self::default() };
-        for process in survey.processes.values() {
-            search.look_into(&proc, process, &mut survey.namespaces);
+    /// As [`Survey::take`].
+    pub fn run(detail: Detail) -> io::Result<(Survey, Self)> {
+        let mut reader = Reader::read(detail)?;
+        let mut search = Self { unreadable: reader.unreadable.iter().copied().collect(), ..Self::default() };
+        for process in reader.processes.values() {
+            search.look_into(&reader.proc, process, &mut reader.known);
         }
-        search.read_tables(&proc, survey);
-        Ok(search)
+        search.read_tables(&mut reader);
+        Ok((reader.finish(), search))
     }
 
     /// What keeps this namespace alive.
@@ -122,6 +126,7 @@ impl Search {
         found.extend(of(&self.proc_mounts, &id).cloned().map(Holder::Proc));
         let mut unreadable = Unreadable {
             processes: self.unreadable.len(),
+            hidden_processes: survey.hides_processes,
             mount_tables: self.unreadable_tables,
             mounts: if id.kind == Kind::Pid { self.unknown_procs } else { 0 },
         };

@@ -17,7 +17,10 @@ impl Survey {
     /// # Errors
     /// ENOENT where nothing leads there, or not any more.
     pub fn open(&self, id: Id) -> io::Result<OwnedFd> {
-        let is_it = |found: &OwnedFd| identify(found.as_fd()) == Ok(id);
+        let unique = self.namespaces.get(&id).and_then(|seen| seen.unique);
+        // The inode number may have been given to another meanwhile.
+        let same = |found: &OwnedFd| unique.is_none_or(|unique| nsfs::unique_id(found.as_fd()) == Ok(unique));
+        let is_it = |found: &OwnedFd| identify(found.as_fd()) == Ok(id) && same(found);
         let paths = self.paths(id);
         let opened = paths.filter_map(|path| open_namespace(&path).ok()).find(is_it);
         opened.or_else(|| self.by_unique_id(id)).or_else(|| self.by_way_of_below(id)).ok_or_else(|| Errno::NOENT.into())

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, directory_entries, fstat, openat, read as read_bytes, readlinkat_raw};
 
-use super::relation::{self, Known};
+use super::known::Known;
 use super::status::Status;
 use super::{Detail, Id, SeenProcess};
 use crate::namespace::Kind;
@@ -49,13 +49,28 @@ pub(super) fn open_directory(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errn
 pub(super) fn read(proc: &OwnedFd, pid: i32, detail: Detail, known: &mut Known) -> Result<SeenProcess, Errno> {
     let dir = open_directory(proc, &pid.to_string())?;
     let uid = fstat(&dir)?.st_uid;
-    let entered = entered(dir.as_fd(), known)?;
+    let mut entered = entered(dir.as_fd(), known)?;
+    // A zombie has no mount namespace any more; neither has a main thread that has ended before the others.
+    if entered.own[Kind::Mount as usize].is_none() {
+        entered = of_another_thread(&dir, pid, known).unwrap_or(entered);
+    }
     let mut process =
         SeenProcess { pid, uid, namespaces: entered.own, for_children: entered.for_children, ..SeenProcess::default() };
     if entered.first || detail == Detail::All {
         describe(dir.as_fd(), &mut process)?;
     }
     Ok(process)
+}
+
+/// What a process is in whose main thread has ended, if another lives on.
+fn of_another_thread(dir: &OwnedFd, pid: i32, known: &mut Known) -> Option<Entered> {
+    let tasks = open_directory(dir, "task").ok()?;
+    let others = numbers(tasks.as_fd()).ok()?.into_iter().filter(|&tid| tid != pid);
+    let mut living = others.filter_map(|tid| {
+        let thread = open_directory(&tasks, &tid.to_string()).ok()?;
+        entered(thread.as_fd(), known).ok().filter(|entered| entered.own[Kind::Mount as usize].is_some())
+    });
+    living.next()
 }
 
 /// The namespaces of a process or a thread.
@@ -75,7 +90,7 @@ pub(super) fn entered(dir: BorrowedFd<'_>, known: &mut Known) -> Result<Entered,
     for (kind, path) in Kind::ALL.into_iter().zip(LINKS) {
         let Some(id) = namespace(dir, path, known)? else { continue };
         entered.own[kind as usize] = Some(id.inode);
-        entered.first |= known.get(&id).is_some_and(|seen| seen.members.is_empty());
+        entered.first |= known.namespaces.get(&id).is_some_and(|seen| seen.members.is_empty());
     }
     for (path, kind) in FOR_CHILDREN {
         let children = namespace(dir, path, known)?;
@@ -91,11 +106,11 @@ fn namespace(dir: BorrowedFd<'_>, path: &CStr, known: &mut Known) -> Result<Opti
         Err(Errno::NOENT) => return Ok(None),
         answer => answer?,
     };
-    if id.is_some_and(|id| known.contains_key(&id)) {
+    if id.is_some_and(|id| known.contains(id)) {
         return Ok(id);
     }
     match openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(fd) => relation::add(known, fd.as_fd()).map(Some),
+        Ok(namespace) => known.add(namespace).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }

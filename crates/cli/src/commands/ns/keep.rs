@@ -30,12 +30,12 @@ pub fn keep(args: &KeepArgs) -> Result<u8> {
         return Err(Failure::new("there is nothing to keep: the target is in no namespace but your own")
             .remedy("izba ns run --keep NAME makes new ones and keeps them"));
     }
-    let namespaces = found.into_iter().map(|(kind, (_, namespace))| (kind, namespace)).collect();
-    keep_open(&args.name, namespaces, &caller).map(|()| 0)
+    let namespaces: Vec<_> = found.into_iter().map(|(kind, (_, namespace))| (kind, namespace)).collect();
+    keep_open(&args.name, &namespaces, &caller).map(|()| 0)
 }
 
 /// Keeps namespaces that are open.
-pub fn keep_open(name: &Name, namespaces: Vec<(Kind, OwnedFd)>, caller: &Caller) -> Result<()> {
+pub fn keep_open(name: &Name, namespaces: &[(Kind, OwnedFd)], caller: &Caller) -> Result<()> {
     let kept = kept::shelf(caller)?.keep(name.as_str(), namespaces, kept::way(caller));
     kept.map_err(|error| kept::failure(&error))
 }

@@ -8,7 +8,7 @@ use izba_sandbox::survey::{Detail, Id, Link};
 use izba_sys::credential::geteuid;
 use serde_json::{Value, json};
 
-use super::look::{Look, look};
+use super::look::{Look, search};
 use super::subject::Subject;
 use crate::args::TableFormat;
 use crate::args::ns::limits::LimitsArgs;
@@ -17,7 +17,8 @@ use crate::output;
 use crate::table::{Table, numbers, terminal_width, words};
 
 pub fn limits(args: &LimitsArgs) -> Result<u8> {
-    let mut look = look(Detail::Leaders)?;
+    // What nothing but a descriptor or a mount elsewhere keeps is counted too.
+    let (mut look, _) = search(Detail::Leaders)?;
     let (user, uid) = match &args.target {
         None => (own(&look)?, Some(geteuid().as_raw())),
         Some(target) => {
@@ -64,12 +65,14 @@ fn tables(look: &Look, levels: &[Level], out: &mut dyn Write) -> io::Result<()> 
         }
         writeln!(out)?;
     }
-    if levels.last().is_some_and(|level| level.above == Link::Hidden) {
+    let hidden = levels.last().is_some_and(|level| level.above == Link::Hidden);
+    if hidden {
         writeln!(out, "The user namespaces around it have limits too, which can't be seen from here.")?;
     }
     let refusals = refusals(levels);
+    let all_seen = !hidden && look.survey.unreadable.is_empty();
     if refusals.is_empty() {
-        writeln!(out, "Nothing is refused.")?;
+        writeln!(out, "Nothing is refused{}", if all_seen { "." } else { ", as far as can be seen." })?;
     }
     refusals.iter().try_for_each(|refusal| writeln!(out, "{}", refusal.sentence()))
 }

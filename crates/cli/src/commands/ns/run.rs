@@ -25,9 +25,8 @@ pub fn run(args: &NsRunArgs) -> Result<u8> {
         sandbox.handed_out.clone_from(&kept);
     }
     let free = || args.with.keep.as_ref().map_or(Ok(()), |name| keep::refuse_taken(name, &caller));
-    launch_with(&sandbox, &args.show, &[], free, |(), child| {
-        args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller))
-    })
+    let keep = |child: &mut Child| args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller));
+    launch_with(&sandbox, &args.show, &[], free, keep, |(), _| ())
 }
 
 /// They are handed out just before the program is executed, so they are there however short it lives.
@@ -36,5 +35,6 @@ fn keep_new(name: &Name, kinds: &[Kind], child: &mut Child, caller: &Caller) -> 
     if namespaces.len() != kinds.len() {
         return Err(Failure::new("not all of the new namespaces have been handed out, so they can't be kept"));
     }
-    keep::keep_open(name, kinds.iter().copied().zip(namespaces).collect(), caller)
+    let namespaces: Vec<_> = kinds.iter().copied().zip(namespaces).collect();
+    keep::keep_open(name, &namespaces, caller)
 }

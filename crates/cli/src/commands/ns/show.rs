@@ -1,15 +1,14 @@
 //! `izba ns show`: everything about one namespace, or each of a process in short.
 
 mod contents_json;
-mod contents_text;
-mod details;
-mod holder_text;
+pub mod contents_text;
+pub mod details;
+pub mod holder_text;
 pub mod json;
-mod text;
+pub mod text;
 
-use izba_sandbox::survey::{Detail, Id};
+use izba_sandbox::survey::Id;
 
-use super::look::look;
 use super::subject::Subject;
 use crate::args::PlanFormat;
 use crate::args::ns::show::ShowArgs;
@@ -18,9 +17,8 @@ use crate::output;
 use details::{Details, Finder};
 
 pub fn show(args: &ShowArgs) -> Result<u8> {
-    let mut look = look(Detail::All)?;
     // It may be one that nothing but a descriptor leads to.
-    let finder = Finder::new(&mut look)?;
+    let (mut look, finder) = Finder::look()?;
     let subject = Subject::find(&mut look, &args.target)?;
     let chosen: Vec<Id> = match (args.kind, subject.process) {
         (Some(kind), _) => vec![subject.of_kind(kind)?],

@@ -154,6 +154,7 @@ fn any_facts(random: &mut Random, sandbox: &Sandbox) -> Facts {
     facts.root.writable = !random.one_in(3);
     facts.denies_setgroups = random.one_in(8);
     facts.joined_denies_setgroups = random.one_in(2);
+    facts.joined_has_root = !random.one_in(4);
     facts.has_terminals = random.one_in(2);
     let wanted = sandbox.mounts.iter().map(|mount| &mount.target).chain(sandbox.files.iter().map(|file| &file.path));
     let targets: Vec<PathBuf> = wanted.cloned().chain(["/proc", "/dev", "/sys"].map(PathBuf::from)).collect();

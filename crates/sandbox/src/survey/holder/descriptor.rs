@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, fstat, openat};
 
+use super::super::known::Known;
 use super::super::process::{entered, link, numbers, open_directory};
-use super::super::relation::{self, Known};
 use super::super::{Id, SeenProcess};
 use super::Search;
 use crate::namespace::Kind;
@@ -26,11 +26,15 @@ impl Search {
 
     fn read_descriptors(&mut self, dir: &OwnedFd, pid: i32, known: &mut Known) -> Result<(), Errno> {
         let descriptors = open_directory(dir, "fd")?;
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
         for fd in numbers(descriptors.as_fd())? {
             let Ok(name) = CString::new(fd.to_string()) else { continue };
             // One that is closed meanwhile says ENOENT.
             if let Ok(Some(id)) = link(descriptors.as_fd(), &name) {
-                let id = if known.contains_key(&id) { id } else { open(&descriptors, &name, known).unwrap_or(id) };
+                if pid == own && known.holds(fd) {
+                    continue;
+                }
+                let id = if known.contains(id) { id } else { open(&descriptors, &name, known).unwrap_or(id) };
                 self.descriptors.entry(id).or_default().push((pid, fd));
             }
         }
@@ -61,5 +65,5 @@ impl Search {
 /// Through the link of /proc/PID/fd: that needs no more rights than reading it.
 fn open(descriptors: &OwnedFd, name: &CString, known: &mut Known) -> Result<Id, Errno> {
     let namespace = openat(descriptors, name.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    relation::add(known, namespace.as_fd())
+    known.add(namespace)
 }

@@ -1,13 +1,14 @@
 //! Mount tables: bind mounts of namespaces, mounts of procfs and mqueue.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 
-use super::super::{Id, SeenNamespace, Survey, relation, reopen_namespace};
+use super::super::reader::Reader;
+use super::super::{Id, SeenNamespace, reopen_namespace};
 use super::procfs::ProcMounts;
 use super::{Mounted, Search};
 use crate::mountinfo::{self, MountLine, unescape};
@@ -15,9 +16,10 @@ use crate::namespace::Kind;
 
 impl Search {
     /// Reads one table for each mount namespace, and one more for each other root directory in it, as a table shows what is below that.
-    pub(super) fn read_tables(&mut self, proc: &OwnedFd, survey: &mut Survey) {
+    pub(super) fn read_tables(&mut self, reader: &mut Reader) {
+        let proc = &reader.proc;
         let (mut read, mut seen, mut procs) = (BTreeSet::new(), BTreeSet::new(), ProcMounts::default());
-        for process in survey.processes.values() {
+        for process in reader.processes.values() {
             let Some(namespace) = process.namespace(Kind::Mount) else { continue };
             let root = readlinkat(proc, format!("{}/root", process.pid), Vec::new()).ok();
             if read.contains(&(namespace, root.clone())) {
@@ -34,13 +36,13 @@ impl Search {
         }
         let read: BTreeSet<Id> = read.into_iter().map(|(namespace, _)| namespace).collect();
         let unread = |id: &&Id| id.kind == Kind::Mount && !read.contains(id);
-        self.unreadable_tables = survey.namespaces.keys().filter(unread).count();
+        self.unreadable_tables = reader.known.namespaces.keys().filter(unread).count();
         (self.proc_mounts, self.unknown_procs) = procs.by_namespace(proc);
         for (&id, mounts) in &self.bind_mounts {
-            if !survey.namespaces.contains_key(&id) {
+            if !reader.known.contains(id) {
                 let opened = mounts.iter().find_map(|mounted| open_mounted(proc, mounted).ok());
-                let _other = opened.map(|namespace| relation::add(&mut survey.namespaces, namespace.as_fd()));
-                survey.namespaces.entry(id).or_insert_with(|| SeenNamespace::out_of_reach(id));
+                let _other = opened.map(|namespace| reader.known.add(namespace));
+                reader.known.namespaces.entry(id).or_insert_with(|| SeenNamespace::out_of_reach(id));
             }
         }
     }

@@ -162,3 +162,36 @@ fn peer(details: &Details<'_>, list: &[Interface], interface: &Interface) -> Str
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_runs_of_ids() {
+        let map = [IdRange::one(0, 1000), IdRange { inside: 1, outside: 100_000, count: 65_536 }];
+        assert_eq!(ranges(&map), "0 = 1000 outside, 1-65536 = 100000-165535 outside");
+        let user = UserContents { uids: map.into(), gids: Vec::new(), setgroups: false };
+        let lines = lines(&Contents::User(user));
+        assert_eq!((lines[1].1.as_str(), lines[2].1.as_str()), ("none is mapped", "denied"));
+    }
+
+    #[test]
+    fn counts_agree_with_their_nouns() {
+        let counts = [counted(1, "process"), counted(2, "process"), counted(0, "mount")];
+        assert_eq!(counts, ["1 process", "2 processes", "0 mounts"]);
+    }
+
+    #[test]
+    fn only_roots_that_differ_are_told_in_short() {
+        let root = |hierarchy: &str, path: &str| (hierarchy.to_owned(), path.to_owned());
+        assert_eq!(cgroup_summary(&[root("cpu", "/"), root("", "/")]), "root /");
+        assert_eq!(cgroup_summary(&[root("cpu", "/a"), root("", "/b")]), "root /a (cpu), /b (v2)");
+    }
+
+    #[test]
+    fn names_of_others_do_not_steer_the_terminal() {
+        let names = Contents::Uts { hostname: "a\u{1b}[2J".to_owned(), domainname: String::new() };
+        assert_eq!(lines(&names)[0].1, "a?[2J");
+    }
+}

@@ -3,10 +3,10 @@
 use izba_sandbox::contents::{Contents, Door, Unreadable, read};
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::holder::{Holder, Holders, Search};
-use izba_sandbox::survey::{Id, Link, SeenNamespace, SeenProcess};
+use izba_sandbox::survey::{Detail, Id, Link, SeenNamespace, SeenProcess};
 
-use super::super::look::Look;
-use crate::failure::{Failure, Result};
+use super::super::look::{Look, search};
+use crate::failure::Result;
 
 /// What is known of one namespace.
 pub struct Details<'a> {
@@ -20,36 +20,45 @@ pub struct Details<'a> {
 }
 
 /// Finds details of any number of namespaces.
-pub struct Finder {
-    search: Search,
-    /// Where the other ends of interfaces may be.
-    networks: Vec<(Id, Door)>,
-}
+pub struct Finder(Search);
 
 impl Finder {
-    /// Searches for holders. What is found beside the survey is added to it.
-    pub fn new(look: &mut Look) -> Result<Self> {
-        let search = Search::run(&mut look.survey);
-        let search = search.map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
-        let ids = look.survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
-        let networks = ids.filter_map(|&id| Some((id, Door::to(&look.survey, id)?))).collect();
-        Ok(Self { search, networks })
+    /// Looks at everything, and searches for holders.
+    pub fn look() -> Result<(Look, Self)> {
+        search(Detail::All).map(|(look, search)| (look, Self(search)))
     }
 
     /// All about one; `None` where it isn't in the survey.
     pub fn details<'a>(&self, look: &'a Look, id: Id) -> Option<Details<'a>> {
         let seen = look.survey.namespaces.get(&id)?;
-        let door = Door::to(&look.survey, id);
-        let contents = match &door {
-            Some(door) => read(id, door, &seen.members, &self.networks),
+        let contents = match Door::to(&look.survey, id) {
+            Some(door) if id.kind == Kind::Net => read(id, &door, &seen.members, &networks(look)),
+            Some(door) => read(id, &door, &seen.members, &[]),
             None if id.kind == Kind::Pid => Ok(Contents::Pid),
             None => Err(Unreadable::Unknown("nothing leads to it for you")),
         };
-        let mut holders = self.search.holders(&look.survey, id);
+        self.details_with(look, id, contents)
+    }
+
+    /// All about one whose contents have been read with those of others.
+    pub fn details_with<'a>(
+        &self,
+        look: &'a Look,
+        id: Id,
+        contents: std::result::Result<Contents, Unreadable>,
+    ) -> Option<Details<'a>> {
+        let seen = look.survey.namespaces.get(&id)?;
+        let mut holders = self.0.holders(&look.survey, id);
         holders.found.retain(|holder| !is_ours(holder));
         let (parents, above) = parents(look, seen);
         Some(Details { look, seen, parents, above, contents, holders })
     }
+}
+
+/// The way to each network namespace: where the other ends of interfaces may be.
+pub fn networks(look: &Look) -> Vec<(Id, Door)> {
+    let all = look.survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
+    all.filter_map(|&id| Some((id, Door::to(&look.survey, id)?))).collect()
 }
 
 /// What we have opened ourselves, or were given to look at, explains nothing.

@@ -31,7 +31,8 @@ pub fn whole(details: &Details<'_>, out: &mut dyn Write) -> io::Result<()> {
     holder_text::lines(details).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
-fn identity(details: &Details<'_>) -> Vec<(&'static str, String)> {
+/// Its numbers and names, and what it hangs from: lines of "label, text".
+pub fn identity(details: &Details<'_>) -> Vec<(&'static str, String)> {
     let seen = details.seen;
     let name = details.look.names.get(&seen.id);
     let owner_label = if seen.id.kind == Kind::User { None } else { Some("owner") };
