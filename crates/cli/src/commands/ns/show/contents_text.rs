@@ -81,7 +81,7 @@ fn ranges(ranges: &[IdRange]) -> String {
 
 fn ipc_lines(objects: &IpcContents) -> Vec<(&'static str, String)> {
     let list = |objects: &[(i32, u64)], what: &str| {
-        let one = |(id, number): &(i32, u64)| format!("{id} ({number} {what})");
+        let one = |(id, number): &(i32, u64)| format!("id {id} ({number} {what})");
         if objects.is_empty() { "none".to_owned() } else { objects.iter().map(one).collect::<Vec<_>>().join(", ") }
     };
     let posix = match &objects.posix_queues {
