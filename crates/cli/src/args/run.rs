@@ -35,8 +35,8 @@ Examples:
   izba run --repair /mnt                        repair the system of a mounted disk
   izba run --dry-run ./rootfs                   what would be done
 
-Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the program can't be
-executed, 127 when it isn't found.";
+Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the
+program can't be executed, 127 when it isn't found.";
 
 /// Run a program in a root file system and namespaces of its own.
 #[derive(Debug, Args)]

@@ -58,7 +58,8 @@ fn raise(kind: Kind) -> String {
     format!("let root raise it: sysctl -w {}=15000 (and in /etc/sysctl.d to keep it)", name(kind))
 }
 
-/// How many namespaces of a kind, that are owned here or below, can be seen in /proc. Those of other users' processes can't, so there may be more.
+/// How many namespaces of a kind that are owned here or below can be seen in /proc. Those of other users' processes can't, so there
+/// may be more.
 fn seen(kind: Kind) -> u64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let paths = processes.map(|process| process.path().join("ns").join(kind.proc_name()));

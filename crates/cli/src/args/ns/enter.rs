@@ -14,7 +14,7 @@ TARGET is one of
   1234                 a process
   web                  a run's name (izba ps), a kept name (izba ns list), or a name of ip netns
   /run/netns/blue      a file that stands for a namespace, such as /proc/1234/ns/net
-  4026532281           a namespace's inode number, as izba ns list and lsns show it; net:[4026532281] is the same
+  4026532281           a namespace's inode number, also as net:[4026532281]
   id:8123              a namespace's 64-bit id";
 
 const EXAMPLES: &str = "\

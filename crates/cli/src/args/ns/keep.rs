@@ -9,8 +9,9 @@ use super::kinds::Kinds;
 use crate::record::Name;
 
 const KEEP: &str = "\
-Of a process all namespaces are kept that aren't yours already, or those that the options name. Root keeps them by bind mounts,
-network namespaces where ip netns has its own; an ordinary user by a process that holds them.
+Of a process all namespaces are kept that aren't yours already, or those that the options name.
+Root keeps them by bind mounts, network namespaces where ip netns has its own; an ordinary user by
+a process that holds them.
 
 Examples:
   izba ns keep web 1234                         keep what process 1234 lives in

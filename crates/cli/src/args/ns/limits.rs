@@ -8,11 +8,12 @@ use crate::args::TableFormat;
 use crate::args::ns::enter::TARGETS;
 
 const EXAMPLES: &str = "\
-Namespaces are counted as far as they can be seen. A number with a + has others besides, of which the kernel doesn't tell who made them.
+Namespaces are counted as far as they can be seen. A number with a + has others besides, of which
+the kernel doesn't tell who made them.
 
 Examples:
   izba ns limits                 what you may make where you are
-  izba ns limits 1234            what root may make in the user namespace of process 1234, and what limits it from above
+  izba ns limits 1234            what root may make where process 1234 is
   izba ns limits --format json   the same for programs";
 
 /// Show how many namespaces may be made, and how many there are.

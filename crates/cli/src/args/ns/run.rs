@@ -13,7 +13,8 @@ use crate::parse::hostname;
 use crate::record::Name;
 
 const EXAMPLES: &str = "\
-Everything that isn't asked for stays as it is: root, files, environment, ids and rights. What makes a house of them is izba run.
+Everything that isn't asked for stays as it is: root, files, environment, ids and rights. What
+makes a house of them is izba run.
 
 Examples:
   izba ns run -n ip link                        a network namespace: only lo, and that is down
@@ -24,8 +25,8 @@ Examples:
   izba ns run -n --keep blue true               a network that stays, and has a name
   izba ns run -a --map-root --dry-run           what would be done
 
-Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the program can't be
-executed, 127 when it isn't found.";
+Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the
+program can't be executed, 127 when it isn't found.";
 
 /// Run a program in new namespaces, with nothing else changed.
 #[derive(Debug, Args)]
