@@ -16,18 +16,27 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+// A start makes the options of its own verb only: of all, they would be a twentieth of its time.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
+    /// Run a program in a root file system and namespaces of its own.
     Run(Box<run::RunArgs>),
+    /// List what runs.
     Ps(named::PsArgs),
+    /// Run a second program in a running sandbox.
     Exec(Box<named::ExecArgs>),
+    /// Send a signal to the program of a run.
     Kill(named::KillArgs),
+    /// Show what is known of a run.
     Inspect(named::InspectArgs),
     #[command(subcommand)]
     Ns(ns::NsVerb),
     #[command(subcommand)]
     Cache(cache::CacheVerb),
+    /// Remove what killed runs have left.
     Gc(cache::GcArgs),
+    /// Show what works on this machine for you, and how to get the rest.
     Doctor(DoctorArgs),
     #[command(name = internal::UNPACK, hide = true)]
     Unpack(internal::UnpackArgs),

@@ -13,17 +13,18 @@ use crate::{output, plan_json, plan_text, session, start};
 
 /// Does what is wanted, or shows the plan of it; the program's status.
 pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String]) -> Result<u8> {
-    launch_with(sandbox, show, notes, || Ok(()), |(), _| Ok(()))
+    launch_with(sandbox, show, notes, || Ok(()), |_| Ok(()), |(), _| ())
 }
 
-/// The same with something that is made ready before the first process is there and something that goes on beside the program.
-/// Both are dropped at the end, the later one first. A dry run has neither. Where the latter fails the program is ended.
+/// The same with something that is held from before the first process is there, something that goes on `beside` the program, and what is
+/// done when it has `settled`: when it hasn't ended at once. A dry run has none of them. Where what goes on beside it fails the program is ended.
 pub fn launch_with<Held, Beside>(
     sandbox: &Sandbox,
     show: &ShowArgs,
     notes: &[String],
     hold: impl FnOnce() -> Result<Held>,
-    started: impl FnOnce(&Held, &mut Child) -> Result<Beside>,
+    beside: impl FnOnce(&mut Child) -> Result<Beside>,
+    settled: impl FnOnce(&Held, &Child),
 ) -> Result<u8> {
     let facts = Facts::gather(sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
@@ -36,8 +37,8 @@ pub fn launch_with<Held, Beside>(
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
-        let _beside = started(&held, &mut child).inspect_err(|_| end(&mut child))?;
-        attend(child)
+        let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
+        attend(child, |child| settled(&held, child))
     });
     signal::set_mask(&mask);
     status
@@ -66,8 +67,8 @@ fn end(child: &mut Child) {
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.
-fn attend(child: Child) -> Result<u8> {
+fn attend(child: Child, settled: impl FnOnce(&Child)) -> Result<u8> {
     let outcome =
-        session::attend(child).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
+        session::attend(child, settled).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
     Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))
 }

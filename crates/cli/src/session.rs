@@ -12,13 +12,29 @@ use crate::terminal::{RawMode, Relay, in_background};
 /// How often a session in the background looks whether it has come to the foreground: no signal says so.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// Stays with the sandbox until it has ended. Every signal has to be blocked already.
+/// Who lives no longer than this is hardly worth more work, which would only keep us from noticing its end.
+const SHORT_LIFE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+
+/// Stays with the sandbox until it has ended. Every signal has to be blocked already. `settled` is called once, if it hasn't ended at once.
 ///
 /// # Errors
 /// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
-pub fn attend(mut child: Child) -> io::Result<Outcome> {
-    Session::new(&mut child).and_then(|mut session| session.run(&child))?;
+pub fn attend(mut child: Child, settled: impl FnOnce(&Child)) -> io::Result<Outcome> {
+    let mut session = Session::new(&mut child)?;
+    if !ends_at_once(&child)? {
+        settled(&child);
+    }
+    // In any case, as signals that have come would end us when they are let through again.
+    session.run(&child)?;
+    drop(session);
     child.wait()
+}
+
+fn ends_at_once(child: &Child) -> io::Result<bool> {
+    match poll(&mut [readable(child.pidfd())], Some(&SHORT_LIFE)) {
+        Err(izba_sys::Errno::INTR) => Ok(false),
+        polled => Ok(polled? > 0),
+    }
 }
 
 struct Session {

@@ -19,12 +19,19 @@ macro_rules! pages {
 }
 
 pages! {
+    cgroup: "cgroup.md",
+    entering: "entering.md",
     home_container: "home-container.md",
     ipc: "ipc.md",
     jail: "jail.md",
+    lifetime: "lifetime.md",
+    limits: "limits.md",
+    looking: "looking.md",
     mount_namespaces: "mount-namespaces.md",
+    net_namespaces: "net-namespaces.md",
     pid: "pid.md",
     rescue: "rescue.md",
+    runs: "runs.md",
     time: "time.md",
     user: "user.md",
     uts: "uts.md",
@@ -105,14 +112,17 @@ fn follow_as(ground: &Ground, user: User, page: &Page, commands: &[&Typed], wron
     }
 }
 
-/// What root mounts on a page is seen by that page only, and is gone when a command fails.
+const NAMES_OF_ITS_OWN: &str =
+    "mkdir -p /run/netns && mount -t tmpfs -o mode=755 tmpfs /run/netns && exec /bin/bash \"$0\"";
+
+/// What root mounts on a page is seen by that page only, and is gone when a command fails. So are the names of `ip netns`.
 fn shell(ground: &Ground, user: User) -> Command {
     let mut shell = match user {
         User::Root => ground.command("/usr/bin/unshare", user),
         _ => ground.command("/bin/bash", user),
     };
     if user == User::Root {
-        shell.args(["--mount", "--propagation", "private", "/bin/bash"]);
+        shell.args(["--mount", "--propagation", "private", "/bin/sh", "-c", NAMES_OF_ITS_OWN]);
     }
     let path = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ground.path("").display());
     shell.env("PATH", path).env("IZBA_CACHE", ground.directory(&format!("cache-{user:?}"), user)).env("LC_ALL", "C");

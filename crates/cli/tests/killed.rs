@@ -67,7 +67,8 @@ impl Scene {
     fn arguments(&self, start: Start) -> Vec<String> {
         let mut arguments = vec!["run".to_owned(), "--keep-env".to_owned()];
         arguments.extend(start.options.iter().map(|option| (*option).to_owned()));
-        arguments.extend([self.root.display().to_string(), "/bin/true".to_owned()]);
+        // Long enough for izba to write down what runs.
+        arguments.extend([self.root.display().to_string(), "/bin/sleep".to_owned(), "0.05".to_owned()]);
         arguments
     }
 

@@ -11,6 +11,7 @@ mod member;
 mod mounts;
 mod net;
 mod peers;
+mod rtnetlink;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -221,7 +221,7 @@ fn join(kind: Kind, errno: Errno) -> Option<Hint> {
     let rule = match (errno, kind) {
         (Errno::ACCESS, _) => (
             "the caller may not look at that process (ptrace(2), PTRACE_MODE_READ)",
-            "run izba as its user, join its user namespace as well (--join user=PID), or run izba as root",
+            "run izba as its user, join its user namespace as well (--join user=PID, or --user of izba ns enter), or run izba as root",
         ),
         (Errno::NOENT | Errno::SRCH, _) => ("the process has ended, or there is no such file", "look for it with lsns"),
         (Errno::PERM, Kind::User) => (
@@ -230,11 +230,11 @@ fn join(kind: Kind, errno: Errno) -> Option<Hint> {
         ),
         (Errno::PERM, Kind::Mount) => (
             "entering a mount namespace takes CAP_SYS_ADMIN and CAP_SYS_CHROOT here and CAP_SYS_ADMIN over its user namespace",
-            "join the user namespace that owns it as well (--join user=PID), or run izba as root",
+            "join the user namespace that owns it as well (--join user=PID, or --user of izba ns enter), or run izba as root",
         ),
         (Errno::PERM, _) => (
             "entering a namespace takes CAP_SYS_ADMIN here and over the user namespace that owns it",
-            "join the user namespace that owns it as well (--join user=PID), or run izba as root",
+            "join the user namespace that owns it as well (--join user=PID, or --user of izba ns enter), or run izba as root",
         ),
         (Errno::INVAL, Kind::User) => ("the caller is in that user namespace already", "leave out --join user"),
         (Errno::INVAL, Kind::Pid) => {

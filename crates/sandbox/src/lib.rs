@@ -31,6 +31,7 @@ pub mod sandbox;
 
 pub mod account;
 pub mod capability;
+pub mod cgroup;
 pub mod host;
 pub mod idmap;
 pub mod namespace;

@@ -1,8 +1,9 @@
 //! A mount table as the kernel prints it: /proc/PID/mountinfo, proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One line: "36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw". Fields that hold paths or names are still escaped:
 /// [`unescape`].
@@ -56,6 +57,14 @@ impl<'a> MountLine<'a> {
     }
 }
 
+/// Reads a table. A path needn't be valid UTF-8, which one of an attacker's mounts mustn't make the others unreadable for.
+///
+/// # Errors
+/// What open(2) and read(2) give: ESRCH or ENOENT of a process that has gone, EINVAL of a zombie.
+pub fn read(path: &Path) -> io::Result<String> {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A field as it was before the kernel wrote space, tab, line end and backslash as three octal digits: mangle() in the kernel.
 pub fn unescape(field: &str) -> PathBuf {
     let bytes = field.as_bytes();
@@ -77,7 +86,6 @@ fn octal(digits: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn all_fields_are_found() {

@@ -8,27 +8,29 @@
 //! (Linux 6.19). What only a descriptor, another thread or a mount elsewhere keeps alive takes a longer search: [`holder`].
 
 pub mod holder;
+mod known;
 mod listing;
+mod open;
 mod process;
-mod relation;
+mod reader;
 pub mod status;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::read_to_string;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use izba_sys::Errno;
 use izba_sys::nsfs::NSFS_MAGIC;
-use izba_sys::path::{CWD, Mode, OFlags, PROC_MAGIC, fstatfs, openat};
+use izba_sys::path::{CWD, Mode, OFlags, fstatfs, openat};
 
-use crate::mountinfo::{MountLine, unescape};
 use crate::namespace::Kind;
+use known::Known;
+use reader::Reader;
 
-pub use relation::identify;
+pub use known::identify;
 
 /// The inode number that the kernel gives to the first namespace made after its own: PROC_DYNAMIC_FIRST in linux/proc_ns.h.
 const FIRST_MADE: u64 = 0xf000_0000;
@@ -173,23 +175,18 @@ pub struct Survey {
     pub processes: BTreeMap<i32, SeenProcess>,
     /// Processes whose namespaces may not be read: ptrace(2), PTRACE_MODE_READ_FSCREDS.
     pub unreadable: Vec<i32>,
+    /// Does procfs hide processes of others altogether, so that they are in no list? `hidepid` of proc(5).
+    pub hides_processes: bool,
 }
 
 impl Survey {
-    /// Looks at all that the caller can see.
+    /// Looks at all that the caller can see. While it does so, namespaces are open, but no more than half of the descriptors that
+    /// RLIMIT_NOFILE allows are taken.
     ///
     /// # Errors
-    /// There is no procfs at /proc. What else can't be read is left out, or in [`Survey::unreadable`].
+    /// There is no procfs at /proc; EMFILE, ENFILE, ENOMEM. What has gone is left out, what may not be read is in [`Survey::unreadable`].
     pub fn take(detail: Detail) -> io::Result<Self> {
-        let proc = procfs()?;
-        let mut survey = Self::default();
-        for pid in process::pids(&proc)? {
-            survey.read_process(&proc, pid, detail);
-        }
-        survey.find_pinned(&read_to_string("/proc/self/mountinfo").unwrap_or_default());
-        survey.forget_ended();
-        listing::find(&mut survey.namespaces);
-        Ok(survey)
+        Ok(Reader::read(detail)?.finish())
     }
 
     /// Adds the namespace that a path leads to, such as a descriptor of a process that keeps it: /proc/PID/fd/3.
@@ -198,7 +195,10 @@ impl Survey {
     /// What open(2) gives; ENOTTY where it isn't a namespace.
     pub fn look_at(&mut self, path: &Path) -> io::Result<Id> {
         let namespace = open_namespace(path)?;
-        Ok(relation::add(&mut self.namespaces, namespace.as_fd())?)
+        let mut known = Known::new(std::mem::take(&mut self.namespaces));
+        let added = known.add(namespace);
+        self.namespaces = known.namespaces;
+        Ok(added?)
     }
 
     /// The namespace of this inode number. The kinds share one range of numbers, so there is no more than one.
@@ -239,75 +239,68 @@ impl Survey {
             initial.copied().or_else(|| first?.namespace(kind))
         })
     }
-
-    fn read_process(&mut self, proc: &OwnedFd, pid: i32, detail: Detail) {
-        match process::read(proc, pid, detail, &mut self.namespaces) {
-            Ok(process) => {
-                for id in Kind::ALL.into_iter().filter_map(|kind| process.namespace(kind)) {
-                    if let Some(seen) = self.namespaces.get_mut(&id) {
-                        seen.members.push(pid);
-                    }
-                }
-                self.processes.insert(pid, process);
-            }
-            Err(Errno::ACCESS | Errno::PERM) => self.unreadable.push(pid),
-            // It has gone meanwhile.
-            Err(_) => {}
-        }
-    }
-
-    /// A process that ended while it was read has left namespaces behind that nothing seen keeps alive.
-    fn forget_ended(&mut self) {
-        let held = self.namespaces.values().filter(|seen| !seen.members.is_empty() || !seen.pins.is_empty());
-        let for_children = self.processes.values().flat_map(|process| process.for_children.iter().copied());
-        let mut rest: Vec<Id> = held.map(|seen| seen.id).chain(for_children).collect();
-        let mut kept = BTreeSet::new();
-        while let Some(id) = rest.pop() {
-            if let Some(seen) = self.namespaces.get(&id).filter(|_| kept.insert(id)) {
-                rest.extend([seen.owner, seen.parent].into_iter().filter_map(Link::id));
-            }
-        }
-        self.namespaces.retain(|id, _| kept.contains(id));
-    }
-
-    /// A path may be closed to the caller while its mount is in the table: then nothing but the id is known.
-    fn find_pinned(&mut self, mountinfo: &str) {
-        for (id, point) in mountinfo.lines().filter_map(MountLine::parse).filter_map(|line| pin(&line)) {
-            let opened = open_namespace(&point).and_then(|fd| Ok(relation::add(&mut self.namespaces, fd.as_fd())?));
-            // Another mount may be on top: what is there then isn't this one.
-            drop(opened);
-            let seen = self.namespaces.entry(id).or_insert_with(|| SeenNamespace::out_of_reach(id));
-            seen.pins.push(point);
-        }
-    }
 }
 
-/// The namespace of which a line of a mount table shows a bind mount, and where that is.
-fn pin(line: &MountLine<'_>) -> Option<(Id, PathBuf)> {
-    let id = (line.fstype == "nsfs").then(|| line.root.parse().ok()).flatten()?;
-    Some((id, unescape(line.point)))
-}
-
-/// Opens the namespace that a path leads to. What it leads to is looked at before it is opened for reading, as that can do something to a
-/// device or wait for a FIFO.
+/// Opens the namespace that a path leads to, and nothing else.
 ///
 /// # Errors
 /// What open(2) gives; ENOTTY where it isn't a namespace.
 pub fn open_namespace(path: &Path) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
     let found = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    if u64::try_from(fstatfs(&found)?.f_type).ok() != Some(NSFS_MAGIC) {
-        return Err(Errno::NOTTY.into());
-    }
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    Ok(openat(CWD, again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(reopen_namespace(&found)?)
 }
 
-/// A descriptor of /proc, if that is one.
-fn procfs() -> io::Result<OwnedFd> {
-    let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if u64::try_from(fstatfs(&proc)?.f_type).ok() != Some(PROC_MAGIC) {
-        return Err(io::Error::other("/proc is no procfs"));
+/// Whatever a path leads to is looked at before it is opened for reading, as that can do something to a device or wait for a FIFO.
+fn reopen_namespace(found: &OwnedFd) -> Result<OwnedFd, Errno> {
+    if u64::try_from(fstatfs(found)?.f_type).ok() != Some(NSFS_MAGIC) {
+        return Err(Errno::NOTTY);
     }
-    Ok(proc)
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(kind: Kind, inode: u64) -> Id {
+        Id { kind, inode }
+    }
+
+    #[test]
+    fn an_id_is_what_the_kernel_shows() {
+        let net = id(Kind::Net, 4_026_531_833);
+        assert_eq!((net.to_string().as_str(), "net:[4026531833]".parse()), ("net:[4026531833]", Ok(net)));
+        for bad in ["", "net", "net:[]", "net:[x]", "net:[1", "pipe:[1]", "net:[-1]", "net:[99999999999999999999]"] {
+            assert!(bad.parse::<Id>().is_err(), "{bad}");
+        }
+        assert!(id(Kind::User, 0xEFFF_FFFD).is_initial() && !id(Kind::User, FIRST_MADE).is_initial());
+    }
+
+    /// A survey of processes, each with its PID namespace and its network namespace.
+    fn survey(processes: &[(i32, u64, u64)], parent: Link) -> Survey {
+        let mut survey = Survey::default();
+        for &(pid, pid_namespace, net) in processes {
+            let mut process = SeenProcess { pid, ..SeenProcess::default() };
+            for (at, link) in [(id(Kind::Pid, pid_namespace), parent), (id(Kind::Net, net), Link::None)] {
+                process.namespaces[at.kind as usize] = Some(at.inode);
+                let unseen = SeenNamespace { parent: link, ..SeenNamespace::out_of_reach(at) };
+                survey.namespaces.entry(at).or_insert(unseen).members.push(pid);
+            }
+            survey.processes.insert(pid, process);
+        }
+        survey
+    }
+
+    #[test]
+    fn the_ground_is_initial_or_that_of_the_first_process() {
+        let (initial, other) = (0xEFFF_FFFC, FIRST_MADE + 7);
+        let host = survey(&[(1, initial, 0xEFFF_FFF9), (2, initial, other)], Link::None);
+        assert_eq!(host.ground()[Kind::Net as usize], Some(id(Kind::Net, 0xEFFF_FFF9)));
+        // The numbers of an older kernel, or of a container, say nothing by themselves.
+        let container = survey(&[(1, FIRST_MADE + 9, other), (2, FIRST_MADE + 9, FIRST_MADE)], Link::Hidden);
+        let ground = container.ground();
+        assert_eq!(ground[Kind::Pid as usize], Some(id(Kind::Pid, FIRST_MADE + 9)));
+        assert_eq!((ground[Kind::Net as usize], ground[Kind::Uts as usize]), (Some(id(Kind::Net, other)), None));
+    }
 }

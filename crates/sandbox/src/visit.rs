@@ -11,11 +11,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use izba_sys::path::fstat;
-use izba_sys::process::{Cloned, WaitId, WaitIdOptions, clone3, waitid};
-use izba_sys::signal::{SignalSet, set_mask};
+use izba_sys::process::{Cloned, PollFd, PollFlags, Timespec, WaitId, WaitIdOptions, clone3, poll, waitid};
+use izba_sys::signal::{self, SignalSet, set_mask};
 use izba_sys::{Errno, nsfs, socket};
 
-pub(crate) use errand::Errand;
+pub(crate) use errand::{Errand, MESSAGE_QUEUES};
 
 use crate::namespace::Kind;
 use crate::survey::Id;
@@ -29,10 +29,13 @@ pub(crate) struct Found {
     pub descriptors: Vec<OwnedFd>,
 }
 
+/// Errands take microseconds. But who has CAP_KILL in a user namespace that the visitor has entered can stop it.
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 /// A child that goes where it is sent. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Visitor {
-    channel: Option<OwnedFd>,
+    channel: OwnedFd,
     child: Cloned,
 }
 
@@ -52,7 +55,7 @@ impl Visitor {
         set_mask(&mask);
         let child = cloned?.ok_or(Errno::INVAL)?;
         drop(theirs);
-        let visitor = Self { channel: Some(ours), child };
+        let visitor = Self { channel: ours, child };
         visitor.answer().map(|_| visitor)
     }
 
@@ -72,13 +75,17 @@ impl Visitor {
         file: Option<BorrowedFd<'_>>,
     ) -> Result<Found, Errno> {
         let sent: Vec<BorrowedFd<'_>> = namespace.into_iter().chain(file).collect();
-        let channel = self.channel.as_ref().ok_or(Errno::PIPE)?;
-        socket::send(channel.as_fd(), &[errand as u8, u8::from(namespace.is_some())], &sent)?;
+        socket::send(self.channel.as_fd(), &[errand as u8, u8::from(namespace.is_some())], &sent)?;
         self.answer()
     }
 
     fn answer(&self) -> Result<Found, Errno> {
-        let channel = self.channel.as_ref().ok_or(Errno::PIPE)?;
+        let channel = &self.channel;
+        let mut wanted = [PollFd::new(channel, PollFlags::IN)];
+        while let Err(Errno::INTR) = poll(&mut wanted, Some(&PATIENCE)) {}
+        if wanted[0].revents().is_empty() {
+            return Err(Errno::TIMEDOUT);
+        }
         let mut message = vec![0; errand::MOST_BYTES];
         let mut descriptors = Vec::new();
         let received = socket::receive(channel.as_fd(), &mut message, &mut |fd| descriptors.push(fd))?;
@@ -93,8 +100,8 @@ impl Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        // It reads the end of the channel and exits.
-        self.channel = None;
+        // Whatever somebody has done to it. It has nothing left to finish.
+        let _ended = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
         while let Err(Errno::INTR) = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED) {}
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use izba_sandbox::facts::Facts;
 use izba_sandbox::idmap::{IdMap, IdMaps, IdRange, MapWriter};
-use izba_sandbox::namespace::{Kind, Namespace};
+use izba_sandbox::namespace::{ClockOffsets, Kind, Namespace};
 use izba_sandbox::parent::{Outcome, spawn};
 use izba_sandbox::plan::Plan;
 use izba_sandbox::report::StartError;
@@ -168,7 +168,11 @@ fn a_start_from_a_program_with_busy_threads() {
         let before = rounds.load(Ordering::Relaxed);
         let outcome = spawn(&plan, None).unwrap().wait().unwrap();
         assert_eq!(outcome, Outcome::Exited(7), "start {start}");
-        assert!(start % 50 != 49 || rounds.load(Ordering::Relaxed) > before, "the threads stand still");
+        let waiting = std::time::Instant::now();
+        while rounds.load(Ordering::Relaxed) == before {
+            assert!(waiting.elapsed() < std::time::Duration::from_secs(60), "start {start}: the threads stand still");
+            std::thread::yield_now();
+        }
     }
     stop.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -208,7 +212,7 @@ fn the_embedding_program_stays_as_it_was() {
     let mut variants = vec![house.sandbox("exit 3"); 6];
     variants[1].process.init = Init::Program;
     variants[2].namespaces.user = mapped();
-    variants[3].namespaces.time = Namespace::New(izba_sandbox::namespace::ClockOffsets { monotonic: 5, boottime: 5 });
+    variants[3].namespaces.time = Namespace::New(ClockOffsets { monotonic: 5, boottime: 5 });
     variants[4].namespaces.share(Kind::Pid);
     variants[5].process.user = User::Become(Ids { uid: 1000, gid: 1000, groups: vec![1001] });
     for (number, sandbox) in variants.iter().enumerate() {
@@ -331,6 +335,47 @@ fn plan_child(plan: &Plan, title: &str) -> bool {
 }
 
 /// The caller's death ends everything: the program can't be left behind.
+/// Though it is made in another PID namespace, behind one, two or three forks, the kernel tells its id outside.
+#[test]
+fn the_program_is_known_by_its_id_outside() {
+    if !alone("the_program_is_known_by_its_id_outside") {
+        return;
+    }
+    let house = House::new();
+    let plain = house.sandbox("while :; do :; done");
+    let mut without_init = plain.clone();
+    without_init.process.init = Init::Program;
+    let mut shared = plain.clone();
+    shared.namespaces.share(Kind::Pid);
+    let mut mapped_ids = plain.clone();
+    mapped_ids.namespaces.user = mapped();
+    let mut other_clock = plain.clone();
+    other_clock.namespaces.time = Namespace::New(ClockOffsets { monotonic: 7, boottime: 7 });
+    let mut joined = plain.clone();
+    joined.namespaces.join(Kind::Time, "/proc/self/ns/time_for_children".into());
+    for (name, sandbox, inside) in [
+        ("plain", plain, Some(2)),
+        ("without init", without_init, Some(1)),
+        ("shared", shared, None),
+        ("mapped", mapped_ids, Some(2)),
+        ("clock", other_clock, Some(2)),
+        // The first process, which watches, is in the new PID namespace too.
+        ("joined", joined, Some(3)),
+    ] {
+        let mut child = spawn(&plan(&sandbox), None).unwrap();
+        let program = child.program();
+        assert_ne!(program, child.pid(), "{name}");
+        let status = std::fs::read_to_string(format!("/proc/{program}/status")).unwrap();
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+        let ids: Vec<i32> = ids.split_whitespace().map(|id| id.parse().unwrap()).collect();
+        assert_eq!(ids, [Some(program), inside].into_iter().flatten().collect::<Vec<_>>(), "{name}");
+        let shown = std::fs::read(format!("/proc/{program}/cmdline")).unwrap();
+        assert!(shown.starts_with(b"busybox\0sh\0"), "{name}");
+        child.signal(izba_sys::signal::SIGKILL).unwrap();
+        assert_eq!(child.wait().unwrap().status(), 137, "{name}");
+    }
+}
+
 #[test]
 fn a_sandbox_dies_with_the_process_that_started_it() {
     let house = House::new();

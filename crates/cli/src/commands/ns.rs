@@ -9,6 +9,7 @@ mod look;
 mod map;
 mod run;
 mod show;
+mod subject;
 mod tree;
 
 use crate::args::ns::NsVerb;

@@ -41,21 +41,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -> Result<u8> {
     let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
+    let asked = Asked { root: &args.root_and_command[0], user: user.as_deref() };
     launch_with(
         &sandbox,
         &args.show,
         &notes,
         || reserve(args, &sandbox, caller),
+        |_| Ok(sweep::in_background(&args.root.cache, caller)),
         |reservation, child| {
-            if let Some(reservation) = reservation {
-                announce(
-                    reservation,
-                    child,
-                    &sandbox,
-                    Asked { root: &args.root_and_command[0], user: user.as_deref() },
-                );
-            }
-            Ok(sweep::in_background(&args.root.cache, caller))
+            reservation.iter().for_each(|reservation| announce(reservation, child, &sandbox, asked));
         },
     )
 }
@@ -71,7 +65,7 @@ fn reserve(args: &RunArgs, sandbox: &Sandbox, caller: &Caller) -> Result<Option<
 
 /// The program runs, and nothing of this is worth ending it.
 fn announce(reservation: &Reservation, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) {
-    // One that has ended meanwhile needs no record.
+    // One that has ended meanwhile needs none.
     let Some(record) = Record::of(reservation.name(), child, sandbox, asked) else { return };
     if let Err(error) = reservation.announce(&record) {
         unrecorded(&Failure::new(format!("cannot write the record of {}", reservation.name())).caused_by(&error));

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
+use izba_sandbox::cgroup;
 use izba_sandbox::facts::JoinedUser;
 use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
@@ -36,6 +37,9 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
     }
     if let Some(dir) = &args.of_target.wd {
         sandbox.process.cwd = working_directory(dir.as_deref(), target)?;
+    }
+    if args.of_target.join_cgroup {
+        sandbox.cgroups = cgroups(process(target, "--join-cgroup")?)?;
     }
     if args.of_target.env {
         sandbox.process.env = environment(process(target, "--env")?)?;
@@ -126,6 +130,11 @@ fn environment(process: &Process) -> Result<Vec<std::ffi::CString>> {
     let content = read(process, "environ")?;
     let variables = content.split(|&byte| byte == 0).filter(|variable| variable.contains(&b'='));
     variables.map(c_string).collect()
+}
+
+fn cgroups(process: &Process) -> Result<Vec<PathBuf>> {
+    cgroup::files_of(process.pid)
+        .map_err(|error| Failure::new(format!("cannot join the cgroups of process {}", process.pid)).caused_by(&error))
 }
 
 fn map(process: &Process, file: &str) -> Option<IdMap> {

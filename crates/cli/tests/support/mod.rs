@@ -147,6 +147,15 @@ impl Ground {
         run(self.izba(user).arg("run").args(MARK).args(options).arg(root).args(["sh", "-c", script]))
     }
 
+    /// `izba run --name NAME OPTIONS ROOT sh -c SCRIPT` as this user, in the background, when it has printed its first line: "up".
+    pub fn named(&self, user: User, name: &str, options: &[&str], root: impl AsRef<OsStr>, script: &str) -> Background {
+        let mut izba = self.izba(user);
+        izba.args(["run", "--no-tty", "--name", name]).args(MARK).args(options).arg(root).args(["sh", "-c", script]);
+        let (run, line) = Background::start(&mut izba);
+        assert_eq!(line, "up", "{user:?} {options:?}");
+        run
+    }
+
     /// The ids of this ground's processes, wherever they are.
     pub fn processes(&self) -> Vec<i32> {
         let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

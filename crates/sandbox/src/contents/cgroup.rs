@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::{Door, ENTERING, Unreadable};
+use crate::cgroup::memberships;
 use crate::survey::Id;
 use crate::visit::{Errand, Visitors, is_own};
 
@@ -14,7 +15,7 @@ use crate::visit::{Errand, Visitors, is_own};
 pub(super) fn read(id: Id, door: &Door, members: &[i32]) -> Result<Vec<(String, String)>, Unreadable> {
     if is_own(id) {
         let text = std::fs::read_to_string("/proc/self/cgroup").map_err(|_| NOWHERE)?;
-        return Ok(cgroups(&text).map(|(hierarchy, _)| (hierarchy.to_owned(), "/".to_owned())).collect());
+        return Ok(memberships(&text).map(|(hierarchy, _)| (hierarchy.to_owned(), "/".to_owned())).collect());
     }
     let namespace = door.open(id)?;
     let mut visitors = Visitors::default();
@@ -32,19 +33,11 @@ pub(super) fn read(id: Id, door: &Door, members: &[i32]) -> Result<Vec<(String, 
 
 const NOWHERE: Unreadable = Unreadable::Unknown("no process that can be seen is below its root");
 
-/// Lines such as "3:cpu,cpuacct:/group", "1:name=systemd:/group", "0::/group": cgroups(7).
-fn cgroups(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        Some((fields.next()?, fields.next()?))
-    })
-}
-
 /// The roots, from a process's cgroups as they are seen from outside and from inside. `None` where it isn't below all of them.
 fn roots(outside: &str, inside: &str) -> Option<Vec<(String, String)>> {
-    cgroups(outside)
+    memberships(outside)
         .map(|(hierarchy, path)| {
-            let (_, within) = cgroups(inside).find(|(other, _)| *other == hierarchy)?;
+            let (_, within) = memberships(inside).find(|(other, _)| *other == hierarchy)?;
             let root = path.strip_suffix(if within == "/" { "" } else { within })?;
             // Another process may be below a group of the same name somewhere else: "/../group".
             let known = !within.starts_with("/..") && !root.starts_with("/..");

@@ -6,13 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use izba_sys::{Errno, netlink};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage};
-use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
 use super::Interface;
+use super::rtnetlink::{self, Message, Question, attributes, number, text};
 
 /// A socket of another namespace, and what questions over it need.
 #[derive(Debug)]
@@ -41,18 +37,11 @@ impl Conversation {
 
     /// All interfaces with their addresses, by index.
     pub fn interfaces(&mut self) -> io::Result<Vec<FoundInterface>> {
-        let mut links = LinkMessage::default();
-        // Statistics are most of the answer.
-        links.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-        let links = self.dump(&RouteNetlinkMessage::GetLink(links))?;
-        let addresses = self.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        let mut found = self.dump(&rtnetlink::all_links(), interface)?;
         let mut by_index: HashMap<u32, Vec<(IpAddr, u8)>> = HashMap::new();
-        for message in addresses {
-            if let RouteNetlinkMessage::NewAddress(message) = message {
-                by_index.entry(message.header.index).or_default().extend(address(&message));
-            }
+        for (index, address) in self.dump(&rtnetlink::all_addresses(), address)? {
+            by_index.entry(index).or_default().push(address);
         }
-        let mut found: Vec<FoundInterface> = links.into_iter().filter_map(interface).collect();
         for one in &mut found {
             one.interface.addresses = by_index.remove(&one.interface.index).unwrap_or_default();
         }
@@ -62,29 +51,21 @@ impl Conversation {
 
     /// What this namespace calls `other`: RTM_GETNSID. `None` where it has no number for it, and so no link to it.
     pub fn number_of(&mut self, other: BorrowedFd<'_>) -> Option<i32> {
-        let mut question = NsidMessage::default();
-        question.attributes.push(NsidAttribute::Fd(other.as_raw_fd().unsigned_abs()));
-        let answer = self.ask(&RouteNetlinkMessage::GetNsId(question), 0).ok()?;
-        let RouteNetlinkMessage::NewNsId(answer) = answer.into_iter().next()? else { return None };
-        answer.attributes.iter().find_map(|attribute| match attribute {
-            NsidAttribute::Id(id) if *id >= 0 => Some(*id),
-            _ => None,
-        })
+        let question = rtnetlink::number_of_namespace(other.as_raw_fd());
+        let answers = self.ask(&question, |message| message.namespace_number()).ok()?;
+        answers.into_iter().next().filter(|&number| number >= 0)
     }
 
     /// The hardware address of interface `index` in the namespace that this one calls `namespace`: RTM_GETLINK with
     /// IFLA_TARGET_NETNSID. `None` without CAP_NET_ADMIN over it.
     pub fn address_elsewhere(&mut self, namespace: i32, index: u32) -> Option<String> {
-        let mut question = LinkMessage::default();
-        question.header.index = index;
-        question.attributes.push(LinkAttribute::IfNetnsId(namespace));
-        let answer = self.ask(&RouteNetlinkMessage::GetLink(question), 0).ok()?;
-        interface(answer.into_iter().next()?)?.interface.address
+        let answers = self.ask(&rtnetlink::link_elsewhere(namespace, index), interface).ok()?;
+        answers.into_iter().next()?.interface.address
     }
 
-    fn dump(&mut self, question: &RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+    fn dump<T>(&mut self, question: &Question, read: fn(&Message<'_>) -> Option<T>) -> io::Result<Vec<T>> {
         for _ in 0..TRIES {
-            match self.ask(question, NLM_F_DUMP) {
+            match self.ask(question, read) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -92,56 +73,42 @@ impl Conversation {
         Err(io::ErrorKind::Interrupted.into())
     }
 
-    fn ask(&mut self, question: &RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-        let mut message = NetlinkMessage::from(question.clone());
-        message.header.flags = NLM_F_REQUEST | flags;
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        netlink::send(self.socket.as_fd(), &bytes)?;
+    fn ask<T>(&mut self, question: &Question, read: fn(&Message<'_>) -> Option<T>) -> io::Result<Vec<T>> {
+        netlink::send(self.socket.as_fd(), question.bytes())?;
         let mut answers = Vec::new();
         loop {
             let length = netlink::receive(self.socket.as_fd(), &mut self.buffer)?;
             let received = self.buffer.get(..length).unwrap_or_default();
-            if take(received, &mut answers)? || flags & NLM_F_DUMP == 0 {
+            if take(received, read, &mut answers)? || !question.wants_all() {
                 return Ok(answers);
             }
         }
     }
 }
 
-/// The kernel's mark on a list that has changed while it was written: NLM_F_DUMP_INTR.
-const CHANGED: u16 = 0x10;
-
-/// Takes the messages out of what was received. True at the end of a list.
-fn take(received: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
-    let malformed = |error: netlink_packet_core::DecodeError| io::Error::new(io::ErrorKind::InvalidData, error);
-    let mut rest = received;
-    while !rest.is_empty() {
-        let length = NetlinkBuffer::new_checked(rest).map_err(malformed)?.length() as usize;
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(malformed)?;
-        if message.header.flags & CHANGED != 0 {
+/// Takes the answers out of what was received. True at the end of a list.
+fn take<T>(received: &[u8], read: fn(&Message<'_>) -> Option<T>, answers: &mut Vec<T>) -> io::Result<bool> {
+    for message in rtnetlink::messages(received) {
+        let message = message?;
+        if message.says_changed() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        match message.payload {
-            NetlinkPayload::InnerMessage(inner) => answers.push(inner),
-            NetlinkPayload::Error(error) => return Err(error.to_io()),
-            NetlinkPayload::Done(_) => return Ok(true),
-            _ => {}
+        if message.is_end()? {
+            return Ok(true);
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        answers.extend(read(&message));
     }
     Ok(false)
 }
 
-fn interface(message: RouteNetlinkMessage) -> Option<FoundInterface> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+fn interface(message: &Message<'_>) -> Option<FoundInterface> {
+    let link = message.link()?;
     let mut found = FoundInterface {
         interface: Interface {
-            index: message.header.index,
+            index: link.index,
             name: String::new(),
             kind: None,
-            up: message.header.flags.contains(LinkFlags::Up),
+            up: link.up,
             address: None,
             addresses: Vec::new(),
             master: None,
@@ -150,25 +117,23 @@ fn interface(message: RouteNetlinkMessage) -> Option<FoundInterface> {
         link: None,
         link_namespace: None,
     };
-    for attribute in message.attributes {
-        note(attribute, &mut found);
+    for (attribute, value) in attributes(link.attributes) {
+        note(attribute, value, &mut found);
     }
     Some(found)
 }
 
-fn note(attribute: LinkAttribute, found: &mut FoundInterface) {
+fn note(attribute: u16, value: &[u8], found: &mut FoundInterface) {
     match attribute {
-        LinkAttribute::IfName(name) => found.interface.name = name,
-        LinkAttribute::Address(bytes) => found.interface.address = hardware_address(&bytes),
-        LinkAttribute::Controller(index) => found.interface.master = Some(index),
+        rtnetlink::IFLA_IFNAME => found.interface.name = text(value),
+        rtnetlink::IFLA_ADDRESS => found.interface.address = hardware_address(value),
+        rtnetlink::IFLA_MASTER => found.interface.master = number(value),
         // Tunnels say 0: it stands on nothing.
-        LinkAttribute::Link(index) if index != 0 => found.link = Some(index),
-        LinkAttribute::LinkNetNsId(namespace) => found.link_namespace = Some(namespace),
-        LinkAttribute::LinkInfo(infos) => {
-            found.interface.kind = infos.into_iter().find_map(|info| match info {
-                LinkInfo::Kind(kind) => Some(kind.to_string()),
-                _ => None,
-            });
+        rtnetlink::IFLA_LINK => found.link = number(value).filter(|&index| index != 0),
+        rtnetlink::IFLA_LINK_NETNSID => found.link_namespace = number(value).map(u32::cast_signed),
+        rtnetlink::IFLA_LINKINFO => {
+            let kind = attributes(value).find(|(attribute, _)| *attribute == rtnetlink::IFLA_INFO_KIND);
+            found.interface.kind = kind.map(|(_, value)| text(value));
         }
         _ => {}
     }
@@ -186,17 +151,16 @@ fn hardware_address(bytes: &[u8]) -> Option<String> {
     (!digits.is_empty()).then(|| digits.join(":"))
 }
 
-/// The interface's own address. With a peer, IFA_ADDRESS is the peer's and IFA_LOCAL the own.
-fn address(message: &AddressMessage) -> Option<(IpAddr, u8)> {
-    let local = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(address) => Some(*address),
-        _ => None,
-    });
-    let address = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    });
-    local.or(address).map(|address| (address, message.header.prefix_len))
+/// An interface's own address. With a peer, IFA_ADDRESS is the peer's and IFA_LOCAL the own.
+fn address(message: &Message<'_>) -> Option<(u32, (IpAddr, u8))> {
+    let found = message.address()?;
+    let of = |wanted| {
+        let (_, value) = attributes(found.attributes).find(|(attribute, _)| *attribute == wanted)?;
+        let v4 = <[u8; 4]>::try_from(value).map(|bytes| IpAddr::from(Ipv4Addr::from(bytes)));
+        v4.or_else(|_| <[u8; 16]>::try_from(value).map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)))).ok()
+    };
+    let own = of(rtnetlink::IFA_LOCAL).or_else(|| of(rtnetlink::IFA_ADDRESS))?;
+    Some((found.index, (own, found.prefix_length)))
 }
 
 /// What a failure of a conversation is called.
@@ -226,7 +190,7 @@ mod tests {
     #[test]
     fn malformed_answers_are_errors() {
         for bytes in [&[1_u8; 3][..], &[0; 16], &[0xff; 20]] {
-            assert!(take(bytes, &mut Vec::new()).is_err(), "{bytes:?}");
+            assert!(take(bytes, interface, &mut Vec::new()).is_err(), "{bytes:?}");
         }
     }
 }

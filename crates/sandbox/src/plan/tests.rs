@@ -1,5 +1,6 @@
 //! Plans of hand-made intents and facts: nothing here asks the kernel.
 
+mod caller;
 mod generated;
 
 use std::collections::BTreeMap;

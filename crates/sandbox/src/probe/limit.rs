@@ -1,10 +1,15 @@
 //! How many namespaces a user may have: /proc/sys/user/max_*_namespaces, namespaces(7).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use izba_sys::nsfs;
 
 use super::{Hint, number};
 use crate::namespace::Kind;
+use crate::survey::open_namespace;
 
 /// The name of the limit of a kind.
 pub fn name(kind: Kind) -> String {
@@ -53,9 +58,15 @@ fn raise(kind: Kind) -> String {
     format!("let root raise it: sysctl -w {}=15000 (and in /etc/sysctl.d to keep it)", name(kind))
 }
 
-/// How many namespaces of a kind can be seen in /proc. Those of other users' processes can't, so there may be more.
+/// How many namespaces of a kind, that are owned here or below, can be seen in /proc. Those of other users' processes can't, so there may be more.
 fn seen(kind: Kind) -> u64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    let links = processes.filter_map(|process| fs::read_link(process.path().join("ns").join(kind.proc_name())).ok());
-    links.collect::<BTreeSet<_>>().len() as u64
+    let paths = processes.map(|process| process.path().join("ns").join(kind.proc_name()));
+    let seen: BTreeMap<_, _> = paths.filter_map(|path| Some((fs::read_link(&path).ok()?, path))).collect();
+    seen.into_values().filter(|path| is_counted_here(path)).count() as u64
+}
+
+/// The kernel tells the owner of those only that are owned in the caller's user namespace or below.
+fn is_counted_here(path: &Path) -> bool {
+    open_namespace(path).is_ok_and(|namespace| nsfs::owner(namespace.as_fd()).is_ok())
 }

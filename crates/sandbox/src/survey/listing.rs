@@ -7,7 +7,7 @@ use izba_sys::namespace::CloneFlags;
 use izba_sys::nsfs;
 use izba_sys::path::{CWD, Mode, OFlags, openat};
 
-use super::relation::{self, Known};
+use super::known::Known;
 
 /// So many ids are asked for at a time.
 const PAGE: usize = 1024;
@@ -31,7 +31,7 @@ fn find_listed(known: &mut Known) -> Result<(), Errno> {
         let ids = page.get(..count).unwrap_or_default();
         for &unique in ids {
             if let Ok(namespace) = nsfs::open(unique, CloneFlags::empty(), 0) {
-                let _gone = relation::add(known, namespace.as_fd());
+                let _gone = known.add(namespace);
             }
         }
         last = ids.last().copied().unwrap_or(last);
@@ -48,7 +48,7 @@ fn find_mounts(known: &mut Known) {
 fn walk(known: &mut Known, start: Option<OwnedFd>, step: impl Fn(&OwnedFd) -> Option<OwnedFd>) {
     let mut at = start;
     while let Some(namespace) = at {
-        let _gone = relation::add(known, namespace.as_fd());
         at = step(&namespace);
+        let _gone = known.add(namespace);
     }
 }

@@ -9,8 +9,9 @@ use std::str::FromStr;
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, directory_entries, fstat, openat, read as read_bytes, readlinkat_raw};
 
+use super::known::Known;
 use super::status::Status;
-use super::{Detail, Id, SeenProcess, relation};
+use super::{Detail, Id, SeenProcess};
 use crate::namespace::Kind;
 
 /// In the order of [`Kind::ALL`].
@@ -45,49 +46,71 @@ pub(super) fn open_directory(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errn
 ///
 /// # Errors
 /// EACCES where its namespaces may not be read; ESRCH or ENOENT where it has gone.
-pub(super) fn read(
-    proc: &OwnedFd,
-    pid: i32,
-    detail: Detail,
-    known: &mut relation::Known,
-) -> Result<SeenProcess, Errno> {
+pub(super) fn read(proc: &OwnedFd, pid: i32, detail: Detail, known: &mut Known) -> Result<SeenProcess, Errno> {
     let dir = open_directory(proc, &pid.to_string())?;
-    let mut process = SeenProcess { pid, uid: fstat(&dir)?.st_uid, ..SeenProcess::default() };
-    let mut first = false;
-    for (kind, path) in Kind::ALL.into_iter().zip(LINKS) {
-        let entered = namespace(dir.as_fd(), path, known, &mut first)?;
-        process.namespaces[kind as usize] = entered.map(|id| id.inode);
+    let uid = fstat(&dir)?.st_uid;
+    let mut entered = entered(dir.as_fd(), known)?;
+    // A zombie has no mount namespace any more; neither has a main thread that has ended before the others.
+    if entered.own[Kind::Mount as usize].is_none() {
+        entered = of_another_thread(&dir, pid, known).unwrap_or(entered);
     }
-    for (path, kind) in FOR_CHILDREN {
-        let children = namespace(dir.as_fd(), path, known, &mut false)?;
-        process.for_children.extend(children.filter(|&id| process.namespace(kind) != Some(id)));
-    }
-    if first || detail == Detail::All {
+    let mut process =
+        SeenProcess { pid, uid, namespaces: entered.own, for_children: entered.for_children, ..SeenProcess::default() };
+    if entered.first || detail == Detail::All {
         describe(dir.as_fd(), &mut process)?;
     }
     Ok(process)
 }
 
+/// What a process is in whose main thread has ended, if another lives on.
+fn of_another_thread(dir: &OwnedFd, pid: i32, known: &mut Known) -> Option<Entered> {
+    let tasks = open_directory(dir, "task").ok()?;
+    let others = numbers(tasks.as_fd()).ok()?.into_iter().filter(|&tid| tid != pid);
+    let mut living = others.filter_map(|tid| {
+        let thread = open_directory(&tasks, &tid.to_string()).ok()?;
+        entered(thread.as_fd(), known).ok().filter(|entered| entered.own[Kind::Mount as usize].is_some())
+    });
+    living.next()
+}
+
+/// The namespaces of a process or a thread.
+#[derive(Default)]
+pub(super) struct Entered {
+    /// Those that it is in, by kind.
+    pub(super) own: [Option<u64>; 8],
+    /// Others that its next children will be in.
+    pub(super) for_children: Vec<Id>,
+    /// Is it the first that is seen in one of its own?
+    first: bool,
+}
+
+/// Reads the links of a directory of /proc/PID or /proc/PID/task/TID.
+pub(super) fn entered(dir: BorrowedFd<'_>, known: &mut Known) -> Result<Entered, Errno> {
+    let mut entered = Entered::default();
+    for (kind, path) in Kind::ALL.into_iter().zip(LINKS) {
+        let Some(id) = namespace(dir, path, known)? else { continue };
+        entered.own[kind as usize] = Some(id.inode);
+        entered.first |= known.namespaces.get(&id).is_some_and(|seen| seen.members.is_empty());
+    }
+    for (path, kind) in FOR_CHILDREN {
+        let children = namespace(dir, path, known)?;
+        entered.for_children.extend(children.filter(|id| entered.own[kind as usize] != Some(id.inode)));
+    }
+    Ok(entered)
+}
+
 /// The namespace that a link shows. One that isn't known is opened: if the process has changed over meanwhile, that is the one that counts.
 /// `None` where the kernel lacks the kind, or a zombie has left it.
-fn namespace(
-    dir: BorrowedFd<'_>,
-    path: &CStr,
-    known: &mut relation::Known,
-    first: &mut bool,
-) -> Result<Option<Id>, Errno> {
+fn namespace(dir: BorrowedFd<'_>, path: &CStr, known: &mut Known) -> Result<Option<Id>, Errno> {
     let id = match link(dir, path) {
         Err(Errno::NOENT) => return Ok(None),
         answer => answer?,
     };
-    if let Some(seen) = id.and_then(|id| known.get(&id)) {
-        // It may be known from above only, as another's parent or owner.
-        *first |= seen.members.is_empty();
+    if id.is_some_and(|id| known.contains(id)) {
         return Ok(id);
     }
-    *first = true;
     match openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(fd) => relation::add(known, fd.as_fd()).map(Some),
+        Ok(namespace) => known.add(namespace).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
@@ -113,7 +136,7 @@ fn describe(dir: BorrowedFd<'_>, process: &mut SeenProcess) -> Result<(), Errno>
 }
 
 /// The start of a file, as far as it fits.
-fn file<'b>(dir: BorrowedFd<'_>, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+pub(super) fn file<'b>(dir: BorrowedFd<'_>, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let length = read_bytes(&file, &mut *buffer)?;
     Ok(buffer.get(..length).unwrap_or_default())

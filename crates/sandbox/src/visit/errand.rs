@@ -59,6 +59,9 @@ const LIMITS: [&CStr; 8] = [
 /// The System V objects of the IPC namespace in which the file is opened.
 const SYSTEM_V: [&CStr; 3] = [c"/proc/sysvipc/shm", c"/proc/sysvipc/sem", c"/proc/sysvipc/msg"];
 
+/// What comes after these, where it does.
+pub(crate) const MESSAGE_QUEUES: usize = SYSTEM_V.len();
+
 /// What goes back to the parent.
 struct Answer {
     bytes: [u8; MOST_BYTES],

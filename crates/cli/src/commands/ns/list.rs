@@ -38,5 +38,9 @@ fn table(look: &Look, chosen: &[&SeenNamespace], columns: &[Column]) -> Table {
 
 fn to_json(look: &Look, chosen: &[&SeenNamespace]) -> Value {
     let rows: Vec<Value> = chosen.iter().map(|seen| super::json::namespace(look, seen)).collect();
-    json!({ "namespaces": rows, "unreadable": look.survey.unreadable })
+    json!({
+        "namespaces": rows,
+        "unreadable": look.survey.unreadable,
+        "hidesProcesses": look.survey.hides_processes,
+    })
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
 use izba_sandbox::account::{Accounts, UserSpec, Who};
+use izba_sandbox::survey::holder::Search;
 use izba_sandbox::survey::{Detail, Id, Survey};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
+use izba_sys::rlimit::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -21,18 +23,24 @@ pub struct Look {
 
 /// Looks.
 pub fn look(detail: Detail) -> Result<Look> {
-    let caller = Caller::of_this_process();
-    let mut survey = Survey::take(detail).map_err(|error| Failure::new("cannot read /proc").caused_by(&error))?;
-    let mut names = names_of_runs(&caller);
-    for kept in kept::all(&caller) {
-        for (id, path) in kept.namespaces {
-            // One that a process of ours holds may be in nobody else's sight. If it has gone meanwhile, it isn't there.
-            if survey.look_at(&path).is_ok() {
-                names.insert(id, kept.name.clone());
-            }
-        }
-    }
-    Ok(Look { names, users: Users::read(), survey })
+    make_room();
+    Survey::take(detail).map(Look::at).map_err(|error| unread(&error))
+}
+
+/// Looks, and into every descriptor and mount table too: what only these keep is seen as well.
+pub fn search(detail: Detail) -> Result<(Look, Search)> {
+    make_room();
+    Search::run(detail).map(|(survey, search)| (Look::at(survey), search)).map_err(|error| unread(&error))
+}
+
+fn unread(error: &std::io::Error) -> Failure {
+    Failure::new("cannot read the processes in /proc").caused_by(error)
+}
+
+/// The survey has namespaces open meanwhile, as many as the limit allows: there is no reason to be modest with ours.
+fn make_room() {
+    let limit = getrlimit(Resource::Nofile);
+    let _best_effort = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// What a run has made is called as the run is.
@@ -50,8 +58,25 @@ fn names_of_runs(caller: &Caller) -> BTreeMap<Id, String> {
 }
 
 impl Look {
+    fn at(mut survey: Survey) -> Self {
+        let caller = Caller::of_this_process();
+        let mut names = names_of_runs(&caller);
+        for kept in kept::all(&caller) {
+            for (id, path) in kept.namespaces {
+                // One that a process of ours holds may be in nobody else's sight. If it has gone meanwhile, it isn't there.
+                if survey.look_at(&path).is_ok() {
+                    names.insert(id, kept.name.clone());
+                }
+            }
+        }
+        Self { names, users: Users::read(), survey }
+    }
+
     /// Says on stderr what couldn't be seen: a table doesn't show it.
     pub fn say_unreadable(&self) {
+        if self.survey.hides_processes {
+            output::note("/proc hides the processes of others (hidepid), and their namespaces with them");
+        }
         let remedy = if izba_sys::credential::geteuid().is_root() { "" } else { "; root sees more" };
         let which = match self.survey.unreadable[..] {
             [] => return,

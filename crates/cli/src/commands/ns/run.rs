@@ -25,9 +25,8 @@ pub fn run(args: &NsRunArgs) -> Result<u8> {
         sandbox.handed_out.clone_from(&kept);
     }
     let free = || args.with.keep.as_ref().map_or(Ok(()), |name| keep::refuse_taken(name, &caller));
-    launch_with(&sandbox, &args.show, &[], free, |(), child| {
-        args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller))
-    })
+    let keep = |child: &mut Child| args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller));
+    launch_with(&sandbox, &args.show, &[], free, keep, |(), _| ())
 }
 
 /// They are handed out just before the program is executed, so they are there however short it lives.

@@ -12,7 +12,13 @@ pub(super) fn of(look: &Look) -> Value {
     let pid: Vec<Value> = topmost(look, Kind::Pid).map(|seen| pid_namespace(look, seen)).collect();
     let user: Vec<Value> = topmost(look, Kind::User).map(|seen| user_namespace(look, seen)).collect();
     let hidden: Vec<Value> = owned(look, None).map(|seen| json::namespace(look, seen)).collect();
-    json!({ "pid": pid, "user": user, "ownerHidden": hidden, "unreadable": look.survey.unreadable })
+    json!({
+        "pid": pid,
+        "user": user,
+        "ownerHidden": hidden,
+        "unreadable": look.survey.unreadable,
+        "hidesProcesses": look.survey.hides_processes,
+    })
 }
 
 fn pid_namespace(look: &Look, seen: &SeenNamespace) -> Value {
