@@ -2,68 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use support::{Background, Ended, Ground, User, run};
-
-const KINDS: [(&str, &str); 8] = [
-    ("user", "-U"),
-    ("mnt", "-m"),
-    ("pid", "-p"),
-    ("net", "-n"),
-    ("ipc", "-i"),
-    ("uts", "-u"),
-    ("cgroup", "-C"),
-    ("time", "-T"),
-];
-
-const ORDINARY: [User; 2] = [User::Ranges, User::OneId];
-
-const ALL: [&str; 9] = ["-U", "-r", "-m", "-p", "-n", "-i", "-u", "-C", "-T"];
+use target::{ALL, KINDS, ORDINARY, Target, peer, show, unique};
 
 /// What a program sees of itself. Not its working directory, which nsenter(1) moves to the root of a mount namespace that is entered.
 const SEEN: &str = "for kind in user mnt pid net ipc uts cgroup time; do readlink /proc/self/ns/$kind; done; id; umask; hostname; \
     cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups /proc/self/timens_offsets; \
     grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|SigBlk|SigIgn|Umask)' /proc/self/status; env | grep -v -e ^_= -e PWD= | sort";
-
-/// A process in new namespaces, which lives until it is dropped.
-struct Target {
-    pid: i32,
-    namespaces: BTreeMap<&'static str, String>,
-    process: Background,
-}
-
-impl Target {
-    fn new(ground: &Ground, user: User, letters: &[&str]) -> Self {
-        // Without a UTS namespace of its own it would be the machine's name.
-        let own_name = letters.iter().any(|word| *word == "--uts" || (!word.starts_with("--") && word.contains('u')));
-        let naming = if own_name { "hostname target; " } else { "" };
-        Self::with(ground.command("unshare", user).args(letters), &format!("{naming}echo up; read end"))
-    }
-
-    /// unshare(1), which `command` is, runs this script.
-    fn with(command: &mut Command, script: &str) -> Self {
-        let (process, line) = Background::start(command.args(["--fork", "--kill-child", "sh", "-c", script]));
-        assert_eq!(line, "up");
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
-        let pid = children.trim().parse().unwrap();
-        let link = |kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap().display().to_string();
-        Self { pid, namespaces: KINDS.map(|(kind, _)| (kind, link(kind))).into(), process }
-    }
-
-    fn pid(&self) -> String {
-        self.pid.to_string()
-    }
-
-    fn path(&self, kind: &str) -> String {
-        format!("/proc/{}/ns/{kind}", self.pid)
-    }
-}
 
 /// `izba ns enter TARGET OPTIONS sh -c SCRIPT`
 fn izba(ground: &Ground, user: User, target: &str, options: &[&str], script: &str) -> Ended {
@@ -72,10 +23,7 @@ fn izba(ground: &Ground, user: User, target: &str, options: &[&str], script: &st
 
 /// `nsenter OPTIONS sh -c SCRIPT` in the same environment.
 fn nsenter(ground: &Ground, user: User, options: &[&str], script: &str) -> Ended {
-    let mut command = ground.command("/usr/bin/nsenter", user);
-    let izba = ground.izba(user);
-    command.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    run(command.args(options).args(["sh", "-c", script]))
+    run(peer(ground, user, "/usr/bin/nsenter").args(options).args(["sh", "-c", script]))
 }
 
 /// What both show of a process that both enter with the same letters.
@@ -89,16 +37,6 @@ fn same(ground: &Ground, user: User, target: &Target, letters: &[&str], script: 
     assert_eq!((one.status, one.stderr.as_str()), (0, ""), "{user:?} {letters:?}");
     assert_eq!(one.text(), other.text(), "{user:?} {letters:?}");
     one.text().to_owned()
-}
-
-fn show(kind: &str) -> String {
-    format!("readlink /proc/self/ns/{kind}")
-}
-
-/// A name that nobody else has.
-fn unique() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("izba-enter-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[test]
@@ -407,260 +345,4 @@ fn many_users_and_groups_of_a_mapped_target() {
     assert!(ended.text().starts_with("7\n8\n"), "{ended:?}");
     let refused = izba(&ground, User::Ranges, &pid, &["-U", "-S", "99999"], "true");
     assert!(refused.refusal().contains("99999"), "{refused:?}");
-}
-
-#[test]
-fn one_error_for_what_cannot_be_entered() {
-    let ground = Ground::new();
-    let fifo = ground.path("fifo");
-    assert_eq!(run(Command::new("mkfifo").arg(&fifo)).status, 0);
-    let target = Target::new(&ground, User::Root, &["-n"]);
-    let cases = [
-        ("4194304", &[][..], "no process 4194304"),
-        ("2147483647", &[], "no namespace 2147483647"),
-        ("99999999999999999999", &[], "no process, name or namespace"),
-        ("-1", &[], "-1"),
-        ("0", &[], "no process 0"),
-        ("", &[], "\"\""),
-        ("no-such-name", &[], "no-such-name"),
-        ("net:[1]", &[], "net:[1]"),
-        ("id:18446744073709551615", &[], "id:"),
-        ("/etc/passwd", &[], "stands for no namespace"),
-        ("/no/such", &[], "/no/such"),
-        (fifo.to_str().unwrap(), &[], "stands for no namespace"),
-        ("/dev/null", &[], "stands for no namespace"),
-        ("/dev/tty", &[], "stands for no namespace"),
-        ("/tmp", &[], "stands for no namespace"),
-        ("/proc/self/ns", &[], "stands for no namespace"),
-        ("/proc/self/ns/net", &["-u"], "only net"),
-        ("/proc/self/ns/net", &["--root"], "--root"),
-        ("/proc/self/ns/net", &["--env"], "--env"),
-        ("/proc/self/ns/net", &["--wd"], "--wd"),
-        ("/proc/self/ns/net", &["--credentials"], "--credentials"),
-        ("1", &[], "process 1"),
-    ];
-    for (text, options, expected) in cases {
-        let refused = izba(&ground, User::Root, text, options, "echo run");
-        assert!(refused.refusal().contains(expected), "{text} {options:?}: {refused:?}");
-    }
-    for (options, expected) in [
-        (&["-n", "-n"][..], "cannot be used multiple times"),
-        (&["-a", "-n"], "cannot be used with"),
-        (&["--credentials", "-S", "5"], "cannot be used with"),
-        (&["-T", "--boottime", "5"], "time_namespaces(7)"),
-        (&["--monotonic", "5"], "time_namespaces(7)"),
-    ] {
-        let refused = izba(&ground, User::Root, &target.pid(), options, "echo run");
-        assert!(refused.refusal().contains(expected), "{options:?}: {refused:?}");
-    }
-}
-
-#[test]
-fn the_callers_own_namespaces() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        // A kind that is named is entered already.
-        let mut shell = ground.command("sh", user);
-        ground.izba(user);
-        let script = "\"$0\" ns enter $$ \"$@\" -- readlink /proc/self/ns/uts";
-        for letter in ["-u", "-U"] {
-            let ended = run(shell.args(["-c", script]).arg(ground.path("izba")).arg(letter));
-            assert_eq!(Path::new(ended.text()), fs::read_link("/proc/self/ns/uts").unwrap(), "{user:?} {letter}");
-            shell = ground.command("sh", user);
-        }
-        // Where none is named there is nothing to enter.
-        let nothing = run(shell.args(["-c", script]).arg(ground.path("izba")));
-        assert!(nothing.refusal().contains("no namespace but your own"), "{user:?}: {nothing:?}");
-    }
-}
-
-#[test]
-fn somebody_elses_process_is_closed_to_an_ordinary_user() {
-    let ground = Ground::new();
-    let targets = [Target::new(&ground, User::Root, &["-n"]), Target::new(&ground, User::Ranges, &["-U", "-r", "-n"])];
-    for target in &targets {
-        for options in [&[][..], &["-n"], &["-U", "-n"]] {
-            let refused = izba(&ground, User::OneId, &target.pid(), options, "echo run");
-            assert!(refused.refusal().contains("ptrace(2)"), "{options:?}: {refused:?}");
-        }
-        let refused = izba(&ground, User::OneId, &target.path("net"), &[], "echo run");
-        assert!(refused.refusal().contains("ermission denied"), "{refused:?}");
-    }
-}
-
-#[test]
-fn a_pid_namespace_without_its_process_1() {
-    let ground = Ground::new();
-    let kept = ground.path("kept");
-    fs::write(&kept, "").unwrap();
-    let made = run(Command::new("unshare").arg(format!("--pid={}", kept.display())).args(["--fork", "true"]));
-    let text = kept.to_str().unwrap();
-    let refused =
-        [izba(&ground, User::Root, text, &[], "echo run"), izba(&ground, User::Root, text, &["-p"], "echo run")];
-    assert_eq!(run(Command::new("umount").arg(&kept)).status, 0);
-    assert_eq!(made.status, 0);
-    for refused in &refused {
-        assert!(refused.refusal().contains("process 1") && refused.stderr.contains("pid_namespaces(7)"), "{refused:?}");
-    }
-}
-
-/// The target is killed at any time meanwhile: the program runs where the target was, or not at all.
-#[test]
-fn a_target_that_ends_meanwhile() {
-    let ground = Ground::new();
-    let (mut ran, mut told) = (0, 0);
-    for round in 0..45_u64 {
-        let user = User::ALL[usize::try_from(round % 3).unwrap()];
-        let mut target = Target::new(&ground, user, &ALL);
-        let mut command = ground.izba(user);
-        command.args([
-            "ns",
-            "enter",
-            &target.pid(),
-            "-U",
-            "-n",
-            "-u",
-            "-m",
-            "--",
-            "sh",
-            "-c",
-            &["user", "net", "uts", "mnt"].map(show).join(";"),
-        ]);
-        let ended = std::thread::scope(|scope| {
-            let entering = scope.spawn(|| run(&mut command));
-            std::thread::sleep(std::time::Duration::from_micros(round * round * 40));
-            target.process.child.kill().unwrap();
-            entering.join().unwrap()
-        });
-        if ended.status == 0 {
-            let expected = ["user", "net", "uts", "mnt"].map(|kind| target.namespaces[kind].as_str());
-            assert_eq!(ended.stdout.lines().collect::<Vec<_>>(), expected, "{user:?} {round}");
-            ran += 1;
-        } else {
-            ended.refusal();
-            told += 1;
-        }
-    }
-    assert!(ran > 0 && told > 0, "{ran} ran, {told} were told");
-}
-
-#[test]
-fn status_and_signals_are_passed_on() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        let target = Target::new(&ground, user, &ALL);
-        for options in [&["-U", "-n"][..], &["-U", "-p"], &[]] {
-            assert_eq!(izba(&ground, user, &target.pid(), options, "exit 7").status, 7, "{user:?} {options:?}");
-            assert_eq!(
-                izba(&ground, user, &target.pid(), options, "kill -KILL $$").status,
-                137,
-                "{user:?} {options:?}"
-            );
-            let start = |script: &str| {
-                let mut command = ground.izba(user);
-                command.args(["ns", "enter", &target.pid()]).args(options).args(["--", "sh", "-c", script]);
-                let (running, line) = Background::start(&mut command);
-                assert_eq!(line, "up", "{user:?} {options:?}");
-                running
-            };
-            let mut running = start("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.02; done");
-            running.signal("TERM");
-            assert_eq!(running.line(), "caught");
-            assert_eq!(running.status(), 9);
-            let before = ground.processes().len();
-            let mut running = start("echo up; exec sleep 1000");
-            running.signal("KILL");
-            assert_eq!(running.status(), 137);
-            drop(running);
-            ground.wait_for("the program has ended with izba", || ground.processes().len() <= before);
-        }
-        let missing = run(ground.izba(user).args(["ns", "enter", &target.pid(), "--", "/no/such/program"]));
-        missing.failure(127);
-        let none = run(ground.izba(user).args(["ns", "enter", &target.pid(), "--", "/etc/passwd"]));
-        none.failure(126);
-    }
-}
-
-#[test]
-fn a_dry_run_runs_nothing() {
-    let ground = Ground::new();
-    let touched = ground.path("touched");
-    for user in User::ALL {
-        let target = Target::new(&ground, user, &ALL);
-        let script = format!("touch {}", touched.display());
-        let shown = izba(&ground, user, &target.pid(), &["--dry-run"], &script);
-        for (kind, _) in KINDS {
-            assert!(shown.text().contains(&format!("/proc/{}/ns/{kind}", target.pid)), "{user:?}: {shown:?}");
-        }
-        let json = izba(&ground, user, &target.pid(), &["--dry-run", "--format", "json"], &script);
-        let plan: serde_json::Value = serde_json::from_str(json.text()).unwrap();
-        // The user namespace gives the rights or takes them.
-        let joins: Vec<String> =
-            plan["steps"].as_array().unwrap().iter().map(|step| step["calls"].to_string()).collect();
-        let place =
-            |flag: &str| joins.iter().position(|calls| calls.contains("setns(") && calls.contains(flag)).unwrap();
-        assert_eq!(place("CLONE_NEWUSER") < place("CLONE_NEWNET"), user != User::Root, "{user:?}");
-    }
-    assert!(!touched.exists());
-}
-
-/// A shell at a terminal, driven from its other end.
-const TERMINAL: &str = r#"
-import fcntl, os, pty, select, sys, termios
-master, slave = pty.openpty()
-before = termios.tcgetattr(slave)
-child = os.fork()
-if child == 0:
-    os.setsid()
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    for fd in (0, 1, 2):
-        os.dup2(slave, fd)
-    os.closerange(3, 50)
-    os.execv(sys.argv[1], sys.argv[1:])
-seen = ''
-def expect(text):
-    global seen
-    while text not in seen:
-        if not select.select([master], [], [], 60)[0]:
-            sys.exit(f'waited in vain for {text!r} in {seen!r}')
-        seen += os.read(master, 4096).decode(errors='replace')
-    seen = seen.split(text, 1)[1]
-def send(text):
-    os.write(master, text.encode())
-send('test -t 0 && echo termi""nal; cat\n'); expect('terminal\r\n')
-send('one\n'); expect('one\r\none')
-send('\x03'); expect('^C'); expect('# ')
-send('echo still:$?\n'); expect('still:130')
-send('exit 9\n')
-while True:
-    pid, how = os.waitpid(child, os.WNOHANG)
-    if pid:
-        break
-    if select.select([master], [], [], 0.01)[0]:
-        os.read(master, 4096)
-print(os.waitstatus_to_exitcode(how), termios.tcgetattr(slave) == before)
-"#;
-
-#[test]
-fn a_shell_gets_a_terminal_of_the_inside_or_else_of_the_callers() {
-    let ground = Ground::new();
-    let driver = ground.path("driver.py");
-    fs::write(&driver, TERMINAL).unwrap();
-    for user in User::ALL {
-        let (without_ptmx, _) = chrooted(&ground, user);
-        let plain = Target::new(&ground, user, &ALL);
-        let cases = [
-            (&plain, &["-U", "-n"][..]),
-            (&plain, &[]),
-            (&without_ptmx, &["-a", "--root"]),
-            (&without_ptmx, &["-U", "--root"]),
-        ];
-        for (target, options) in cases {
-            let mut python = ground.command("python3", user);
-            ground.izba(user);
-            python.env("TERM", "dumb").arg(&driver).arg(ground.path("izba")).args(["ns", "enter", &target.pid()]);
-            let ended = run(python.args(options).args(["--", "sh", "-i"]));
-            assert_eq!(ended.text(), "9 True", "{user:?} {options:?}");
-        }
-    }
 }

@@ -1,145 +1,24 @@
 //! `izba ns keep`, `izba ns drop` and `izba ns run --keep`: namespaces with a name, with or without a process, beside ip-netns(8).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
+mod name;
 mod support;
+mod target;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use name::Name;
 use support::{Background, Ended, Ground, User, run};
-
-const KINDS: [(&str, &str); 8] = [
-    ("user", "-U"),
-    ("mnt", "-m"),
-    ("pid", "-p"),
-    ("net", "-n"),
-    ("ipc", "-i"),
-    ("uts", "-u"),
-    ("cgroup", "-C"),
-    ("time", "-T"),
-];
-
-const ORDINARY: [User; 2] = [User::Ranges, User::OneId];
-
-/// A name that nobody else has, and the user whose it is. Dropping it lets go what is kept under it.
-struct Name<'a> {
-    ground: &'a Ground,
-    user: User,
-    text: String,
-}
-
-impl<'a> Name<'a> {
-    fn new(ground: &'a Ground, user: User) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let text = format!("izba-keep-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { ground, user, text }
-    }
-
-    fn izba(&self, arguments: &[&str]) -> Ended {
-        run(self.ground.izba(self.user).arg("ns").args(arguments))
-    }
-
-    fn keep(&self, targets: &[&str]) -> Ended {
-        self.izba(&[&["keep", &self.text], targets].concat())
-    }
-
-    fn let_go(&self) -> Ended {
-        self.izba(&["drop", &self.text])
-    }
-
-    fn enter(&self, options: &[&str], script: &str) -> Ended {
-        self.izba(&[&["enter", &self.text], options, &["--", "sh", "-c", script]].concat())
-    }
-
-    /// Where the kinds are kept, as `izba ns list` has them by this name.
-    fn listed(&self) -> Vec<String> {
-        let list = self.izba(&["list", "--format", "json"]);
-        let list: serde_json::Value = serde_json::from_str(list.text()).unwrap();
-        let rows = list["namespaces"].as_array().unwrap().iter();
-        let own = rows.filter(|row| row.to_string().contains(&format!("\"{}\"", self.text)));
-        let mut kinds: Vec<String> = own.map(|row| row["type"].as_str().unwrap().to_owned()).collect();
-        kinds.sort();
-        kinds
-    }
-
-    /// Nothing of it is left: no mount, no file, no process.
-    #[track_caller]
-    fn is_gone(&self) {
-        let netns = Path::new("/run/netns").join(&self.text);
-        assert!(!netns.exists(), "{} is left", netns.display());
-        let runtime = self.ground.runtime(self.user);
-        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let left: Vec<&str> = table
-            .lines()
-            .filter(|line| line.contains(&self.text) || line.contains(runtime.to_str().unwrap()))
-            .collect();
-        assert!(left.is_empty(), "{left:?}");
-        assert!(!runtime.join("ns").exists(), "{:?}", listing(&runtime.join("ns")));
-    }
-}
-
-impl Drop for Name<'_> {
-    fn drop(&mut self) {
-        let _unknown = self.let_go();
-    }
-}
-
-fn listing(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// A process in new namespaces of these kinds, which lives until it is dropped.
-struct Target {
-    pid: i32,
-    namespaces: BTreeMap<&'static str, PathBuf>,
-    process: Option<Background>,
-}
-
-impl Target {
-    fn new(ground: &Ground, user: User, letters: &[&str]) -> Self {
-        let mut unshare = ground.command("unshare", user);
-        unshare.args(letters).args(["--fork", "--kill-child", "sh", "-c", "echo up; read end"]);
-        let (process, line) = Background::start(&mut unshare);
-        assert_eq!(line, "up", "{user:?}");
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
-        let pid = children.trim().parse().unwrap();
-        let link = |kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
-        Self { pid, namespaces: KINDS.map(|(kind, _)| (kind, link(kind))).into(), process: Some(process) }
-    }
-
-    fn all(ground: &Ground, user: User) -> Self {
-        Self::new(ground, user, &["-U", "-r", "-m", "-p", "-n", "-i", "-u", "-C", "-T"])
-    }
-
-    fn pid(&self) -> String {
-        self.pid.to_string()
-    }
-
-    fn namespace(&self, kind: &str) -> &str {
-        self.namespaces[kind].to_str().unwrap()
-    }
-
-    /// No process is in its namespaces any more.
-    fn end(&mut self, ground: &Ground) {
-        self.process = None;
-        let dir = PathBuf::from(format!("/proc/{}/ns/uts", self.pid));
-        ground.wait_for("the target has ended", || fs::read_link(&dir).is_err());
-    }
-}
-
-fn show(kind: &str) -> String {
-    format!("readlink /proc/self/ns/{kind}")
-}
+use target::{ALL, KINDS, ORDINARY, Target, show};
 
 #[test]
 fn all_kinds_survive_their_last_process() {
     let ground = Ground::new();
     for user in User::ALL {
         let name = Name::new(&ground, user);
-        let mut target = Target::all(&ground, user);
+        let mut target = Target::new(&ground, user, &ALL);
         assert_eq!(name.keep(&[&target.pid()]).text(), "", "{user:?}");
         assert_eq!(name.listed(), ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"], "{user:?}");
         target.end(&ground);
@@ -170,7 +49,7 @@ fn all_kinds_survive_their_last_process() {
 fn each_kind_alone() {
     let ground = Ground::new();
     for user in User::ALL {
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         for (kind, letter) in KINDS {
             let name = Name::new(&ground, user);
             assert_eq!(name.keep(&[&target.pid(), letter]).text(), "", "{user:?} {kind}");
@@ -190,7 +69,7 @@ fn each_kind_alone() {
 fn several_targets_under_one_name() {
     let ground = Ground::new();
     for user in User::ALL {
-        let (one, other) = (Target::all(&ground, user), Target::all(&ground, user));
+        let (one, other) = (Target::new(&ground, user, &ALL), Target::new(&ground, user, &ALL));
         let name = Name::new(&ground, user);
         let path = |target: &Target, kind: &str| format!("/proc/{}/ns/{kind}", target.pid);
         name.keep(&[&path(&one, "user"), &path(&one, "uts"), &path(&other, "net")]).text();
@@ -258,7 +137,7 @@ fn a_name_of_ip_netns_is_one_of_ours() {
 fn a_name_is_taken_once() {
     let ground = Ground::new();
     for user in User::ALL {
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         let name = Name::new(&ground, user);
         name.keep(&[&target.pid(), "-u"]).text();
         let before = name.listed();
@@ -282,7 +161,7 @@ fn a_runs_name_is_taken() {
         start.args(["run", "--name", &name.text]).args(support::MARK);
         let (_running, line) = Background::start(start.args(["host", "sh", "-c", "echo up; read end"]));
         assert_eq!(line, "up");
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         let taken = name.keep(&[&target.pid(), "-u"]);
         assert!(taken.refusal().contains("taken by a run"), "{user:?}: {taken:?}");
         // But it is a target.
@@ -298,7 +177,7 @@ fn a_runs_name_is_taken() {
 fn of_many_at_once_one_wins() {
     let ground = Ground::new();
     for user in User::ALL {
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         let pid = target.pid();
         for _ in 0..5 {
             let name = Name::new(&ground, user);
@@ -323,7 +202,7 @@ fn of_many_at_once_one_wins() {
 fn of_many_drops_at_once_one_wins() {
     let ground = Ground::new();
     for user in User::ALL {
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         let name = Name::new(&ground, user);
         name.keep(&[&target.pid()]).text();
         let ended: Vec<Ended> = std::thread::scope(|scope| {
@@ -345,7 +224,7 @@ fn unknown_names_are_named_and_the_others_dropped() {
         let name = Name::new(&ground, user);
         let unknown = name.let_go();
         assert!(unknown.refusal().contains(&name.text), "{unknown:?}");
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         name.keep(&[&target.pid(), "-u"]).text();
         let ended = name.izba(&["drop", "no-such-1", &name.text, "no-such-2"]);
         assert_eq!(ended.status, 125, "{user:?}");
@@ -360,7 +239,7 @@ fn names_are_names() {
     let ground = Ground::new();
     for user in User::ALL {
         let name = Name::new(&ground, user);
-        let target = Target::all(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
         for bad in ["", ".", "..", "a/b", "../x", "1234", "-x"] {
             let refused = name.izba(&["keep", bad, &target.pid(), "-u"]);
             refused.refusal();
@@ -404,7 +283,7 @@ fn what_cannot_be_kept_is_refused() {
     }
     for user in ORDINARY {
         let name = Name::new(&ground, user);
-        let target = Target::all(&ground, User::Root);
+        let target = Target::new(&ground, User::Root, &ALL);
         let refused = name.keep(&[&target.pid()]);
         assert!(refused.refusal().contains("ptrace"), "{user:?}: {refused:?}");
         name.is_gone();
@@ -415,7 +294,7 @@ fn what_cannot_be_kept_is_refused() {
 fn a_mount_namespace_that_is_no_younger_is_refused_and_nothing_stays() {
     let ground = Ground::new();
     let name = Name::new(&ground, User::Root);
-    let target = Target::all(&ground, User::Root);
+    let target = Target::new(&ground, User::Root, &ALL);
     let user = format!("/proc/{}/ns/user", target.pid);
     let refused = name.keep(&["/proc/self/ns/mnt", &user]);
     assert!(refused.refusal().contains("older"), "{refused:?}");
@@ -428,9 +307,27 @@ fn a_mount_namespace_that_is_no_younger_is_refused_and_nothing_stays() {
 }
 
 #[test]
+fn a_file_in_the_directory_of_ip_netns_that_is_anothers_stays() {
+    let ground = Ground::new();
+    let target = Target::new(&ground, User::Root, &ALL);
+    let name = Name::new(&ground, User::Root);
+    // That directory is there now.
+    name.keep(&[&target.pid(), "-n"]).text();
+    name.let_go().text();
+    // As ip netns add makes it, just before it mounts.
+    let file = Path::new("/run/netns").join(&name.text);
+    fs::write(&file, "").unwrap();
+    let refused = name.keep(&[&target.pid(), "-n", "-u"]);
+    let stays = file.exists();
+    fs::remove_file(&file).unwrap();
+    assert!(refused.refusal().contains("taken") && stays, "{refused:?}");
+    name.is_gone();
+}
+
+#[test]
 fn by_links_to_the_runtime_directory_it_is_one_place() {
     let ground = Ground::new();
-    let target = Target::all(&ground, User::Root);
+    let target = Target::new(&ground, User::Root, &ALL);
     let (one, other) = (Name::new(&ground, User::Root), Name::new(&ground, User::Root));
     std::os::unix::fs::symlink(ground.path(""), ground.path("link")).unwrap();
     let through = ground.path("link/run-root");
@@ -446,44 +343,6 @@ fn by_links_to_the_runtime_directory_it_is_one_place() {
     one.let_go().text();
     other.let_go().text();
     one.is_gone();
-}
-
-/// The process that holds a name of an ordinary user's.
-fn holder(ground: &Ground, name: &Name<'_>) -> i32 {
-    let file = ground.runtime(name.user).join("ns").join(&name.text).join("holder");
-    fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap()
-}
-
-#[test]
-fn who_holds_has_nothing_else() {
-    let ground = Ground::new();
-    for user in ORDINARY {
-        let target = Target::all(&ground, user);
-        let name = Name::new(&ground, user);
-        name.keep(&[&target.pid()]).text();
-        let pid = holder(&ground, &name);
-        let is_one = |path: &str| KINDS.iter().any(|(kind, _)| path.starts_with(&format!("{kind}:[")));
-        let others = || -> Vec<PathBuf> {
-            let open =
-                listing(Path::new(&format!("/proc/{pid}/fd"))).into_iter().filter_map(|fd| fs::read_link(fd).ok());
-            open.filter(|path| path != Path::new("/dev/null") && !is_one(path.to_str().unwrap())).collect()
-        };
-        // The other end of the socket by which it was told that it is known is closed.
-        let lock = ground.runtime(user).join("ns").join(&name.text);
-        ground.wait_for("the rest is closed", || {
-            let mut others = others();
-            others.retain(|path| !path.to_str().unwrap().starts_with("socket:["));
-            others == [lock.clone()]
-        });
-        assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
-        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-        assert_eq!(line.trim_end_matches('\0'), "izba-keep", "{user:?}");
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let session = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap().to_owned();
-        assert_eq!(session, pid.to_string(), "{user:?}: a session of its own");
-        name.let_go().text();
-        name.is_gone();
-    }
 }
 
 #[test]
@@ -504,55 +363,6 @@ fn root_of_a_user_namespace_keeps_as_an_ordinary_user_does() {
             );
             name.is_gone();
         }
-    }
-}
-
-#[test]
-fn a_killed_holder_frees_the_name() {
-    let ground = Ground::new();
-    for user in ORDINARY {
-        let target = Target::all(&ground, user);
-        let name = Name::new(&ground, user);
-        for again in [true, false] {
-            name.keep(&[&target.pid()]).text();
-            let pid = holder(&ground, &name);
-            assert_eq!(run(Command::new("kill").args(["-KILL", &pid.to_string()])).status, 0);
-            ground.wait_for("nobody holds it", || name.listed().is_empty());
-            name.enter(&["-U"], "echo run").refusal();
-            if again {
-                name.keep(&[&target.pid(), "-u"]).text();
-                assert_eq!(name.listed(), ["uts"], "{user:?}");
-                name.let_go().text();
-            } else {
-                // What is dropped is nothing any more, but what is left goes.
-                name.let_go().refusal();
-                let _empty = fs::remove_dir(ground.runtime(user).join("ns"));
-            }
-            name.is_gone();
-        }
-    }
-}
-
-/// The number in the file may be that of another process, as numbers are those of one PID namespace and used again.
-#[test]
-fn another_process_is_never_taken_for_the_holder() {
-    let ground = Ground::new();
-    for user in ORDINARY {
-        let target = Target::all(&ground, user);
-        let name = Name::new(&ground, user);
-        name.keep(&[&target.pid(), "-u"]).text();
-        let file = ground.runtime(user).join("ns").join(&name.text).join("holder");
-        let content = fs::read_to_string(&file).unwrap();
-        let own = holder(&ground, &name);
-        let (_bystander, line) = Background::start(ground.command("sh", user).args(["-c", "echo $$; read end"]));
-        fs::write(&file, content.replacen(&own.to_string(), &line, 1)).unwrap();
-        assert!(name.listed().is_empty(), "{user:?}");
-        name.let_go().refusal();
-        assert!(Path::new(&format!("/proc/{line}")).exists());
-        assert!(name.keep(&[&target.pid(), "-u"]).refusal().contains("taken"), "{user:?}");
-        fs::write(&file, content).unwrap();
-        name.let_go().text();
-        name.is_gone();
     }
 }
 
@@ -628,85 +438,4 @@ fn of_many_runs_with_one_name_one_wins() {
         name.let_go().text();
         name.is_gone();
     }
-}
-
-/// strace, which kills izba at the how-manieth of its calls of one name.
-fn killed(name: &Name<'_>, point: Option<(&str, usize)>, target: &Target) -> (i32, String) {
-    let trace = name.ground.path("trace");
-    let mut command = name.ground.command("/usr/bin/strace", User::Root);
-    let izba = name.ground.izba(name.user);
-    command.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    command.args(["-qq", "-o"]).arg(&trace);
-    if name.user != User::Root {
-        command.args(["-u", name.user.name()]);
-    }
-    if let Some((call, count)) = point {
-        command.args(["-e", &format!("inject={call}:signal=KILL:when={count}")]);
-    }
-    command.arg(name.ground.path("izba")).args(["ns", "keep", &name.text, &target.pid()]);
-    let ended = run(&mut command);
-    (ended.status, fs::read_to_string(&trace).unwrap_or_default())
-}
-
-/// From the first that has to do with the name on.
-fn points(trace: &str) -> Vec<(String, usize)> {
-    let mut counts = BTreeMap::<String, usize>::new();
-    let mut found = Vec::new();
-    for (call, rest) in trace.lines().filter_map(|line| line.split_once('(')) {
-        let count = counts.entry(call.to_owned()).or_default();
-        *count += 1;
-        found.push((call.to_owned(), *count, rest.contains("LOCK_EX")));
-    }
-    let first = found.iter().position(|(.., locks)| *locks).expect("the name is locked");
-    let usable = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name != "exit_group";
-    found.drain(..first.saturating_sub(5));
-    found.into_iter().filter(|(name, ..)| usable(name)).map(|(name, count, _)| (name, count)).collect()
-}
-
-fn killed_at_points(user: User, step: usize) {
-    let ground = Ground::new();
-    let target = Target::all(&ground, user);
-    let others = ground.processes();
-    let name = Name::new(&ground, user);
-    let (status, trace) = killed(&name, None, &target);
-    assert_eq!(status, 0);
-    name.let_go().text();
-    name.is_gone();
-    let (mut kills, mut tries) = (0, 0);
-    for (number, (call, count)) in points(&trace).into_iter().enumerate().step_by(step) {
-        let (status, _) = killed(&name, Some((&call, count)), &target);
-        kills += u32::from(status == 128 + 9);
-        tries += 1;
-        let context = format!("{user:?} killed at {call} {count}");
-        // Who holds a name that nobody knows of ends by itself.
-        ground.wait_for(&format!("{context}: who isn't known ends"), || {
-            ground.processes().len() == others.len() || !name.listed().is_empty()
-        });
-        if number % 2 == 0 {
-            let dropped = name.let_go();
-            assert!(dropped.status == 0 || dropped.refusal().contains(&name.text), "{context}: {dropped:?}");
-        }
-        let kept = name.keep(&[&target.pid()]);
-        if kept.status != 0 {
-            // It had been kept before the kill, or a part of it.
-            assert!(number % 2 == 1 && kept.refusal().contains("taken"), "{context}: {kept:?}");
-            name.let_go().text();
-            name.keep(&[&target.pid()]).text();
-        }
-        assert_eq!(name.listed().len(), 8, "{context}");
-        name.let_go().text();
-        name.is_gone();
-    }
-    assert!(tries >= 10 && kills * 10 >= tries * 9, "{user:?}: killed {kills} times at {tries} points");
-    ground.wait_for("only the target is left", || ground.processes().len() == others.len());
-}
-
-#[test]
-fn roots_keep_killed_at_points() {
-    killed_at_points(User::Root, 3);
-}
-
-#[test]
-fn an_ordinary_users_keep_killed_at_points() {
-    killed_at_points(User::Ranges, 1);
 }

@@ -2,22 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
 use std::fs;
-use std::process::Command;
 
-use support::{Background, Ended, Ground, User, run};
-
-const KINDS: [(&str, &str); 8] = [
-    ("user", "-U"),
-    ("mnt", "-m"),
-    ("pid", "-p"),
-    ("net", "-n"),
-    ("ipc", "-i"),
-    ("uts", "-u"),
-    ("cgroup", "-C"),
-    ("time", "-T"),
-];
+use support::{Ended, Ground, User, run};
+use target::{KINDS, peer};
 
 /// What a program sees of itself: namespaces, ids, rights, and what it has inherited.
 const SEEN: &str = "for kind in user mnt pid net ipc uts cgroup time; do readlink /proc/self/ns/$kind; done; id; pwd; umask; hostname; \
@@ -32,10 +22,7 @@ fn izba(ground: &Ground, user: User, options: &[&str], script: &str) -> Ended {
 
 /// `unshare OPTIONS sh -c SCRIPT` in the same environment.
 fn unshare(ground: &Ground, user: User, options: &[&str], script: &str) -> Ended {
-    let mut command = ground.command("/usr/bin/unshare", user);
-    let izba = ground.izba(user);
-    command.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    run(command.args(options).args(["--fork", "--kill-child", "sh", "-c", script]))
+    run(peer(ground, user, "/usr/bin/unshare").args(options).args(["--fork", "--kill-child", "sh", "-c", script]))
 }
 
 /// Numbers of new namespaces differ each time; that they aren't ours is what counts.
@@ -335,9 +322,7 @@ fn mounts_travel_as_is_asked_for() {
         let (uid, gid, _) = user.account();
         let place = ground.directory(&format!("mounts-{}", user.name()), User::Root);
         let seen = |program: &[&str], options: &[&str]| {
-            let mut command = ground.command("/usr/bin/unshare", User::Root);
-            let izba = ground.izba(user);
-            command.envs(izba.get_envs().filter_map(|(key, value)| Some((key, value?))));
+            let mut command = peer(&ground, User::Root, "/usr/bin/unshare");
             command.args(["-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh"]).arg(&place);
             command.args([uid.to_string(), gid.to_string()]).args(program).args(rights(user)).args(options);
             let ended = run(command.args(["sh", "-c", show]));
@@ -356,255 +341,4 @@ fn mounts_travel_as_is_asked_for() {
         assert_eq!(seen(&ours, &["-m"]), "shared slave private", "{user:?}: private is the default");
         assert_eq!(seen(&["/usr/bin/unshare"], &["-m"]), "shared slave private", "{user:?}");
     }
-}
-
-#[test]
-fn what_cannot_be_asked_for_is_refused() {
-    let ground = Ground::new();
-    let cases = [
-        (&[][..], "no new namespace"),
-        (&["-n", "-n"], "cannot be used multiple times"),
-        (&["-a", "-n"], "cannot be used with"),
-        (&["-U", "-r", "-c"], "cannot be used with"),
-        (&["-n", "--propagation", "slave"], "-m"),
-        (&["-m", "--propagation", "sideways"], "sideways"),
-        (&["-n", "--init"], "--pid"),
-        (&["-U", "--uidmap", "0:0"], "--uidmap"),
-        (&["-U", "--uidmap", "0:0:1", "--uidmap", "0:5:1"], "--uidmap"),
-        (&["--hostname", ""], "--hostname"),
-        (&["-u", "--hostname", "a/b c"], "--hostname"),
-        (&["--boottime", "soon"], "--boottime"),
-        (&["-n", "--keep", "a/b"], "a/b"),
-        (&["-n", "--keep", ""], "--keep"),
-    ];
-    for (options, expected) in cases {
-        let refused = izba(&ground, User::Root, options, "echo run");
-        assert!(refused.refusal().contains(expected), "{options:?}: {refused:?}");
-    }
-}
-
-#[test]
-fn an_ordinary_user_is_told_to_make_a_user_namespace() {
-    let ground = Ground::new();
-    for user in [User::Ranges, User::OneId] {
-        for (_, letter) in KINDS.into_iter().filter(|&(kind, _)| kind != "user") {
-            let refused = izba(&ground, user, &[letter], "echo run");
-            assert!(refused.refusal().contains("user namespace"), "{user:?} {letter}: {refused:?}");
-            assert_ne!(unshare(&ground, user, &[letter], "true").status, 0);
-        }
-    }
-}
-
-#[test]
-fn the_programs_status_is_passed_on() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        for options in [&["-u"][..], &["-p"], &["-p", "--init"], &["-a", "-r"]] {
-            let rights = if options.contains(&"-a") { &[] } else { rights(user) };
-            let options = [rights, options].concat();
-            for status in [0, 1, 7, 255] {
-                let script = format!("exit {status}");
-                assert_eq!(izba(&ground, user, &options, &script).status, status, "{user:?} {options:?}");
-            }
-            // Process 1 can't signal itself.
-            let ended = izba(&ground, user, &options, "sh -c 'kill -TERM $$'; exit $?");
-            assert_eq!(ended.status, 143, "{user:?} {options:?}: {ended:?}");
-        }
-        let options = [rights(user), &["-u"]].concat();
-        assert_eq!(izba(&ground, user, &options, "kill -KILL $$").status, 137, "{user:?}");
-    }
-}
-
-#[test]
-fn a_program_that_is_not_there_or_none() {
-    let ground = Ground::new();
-    ground.file(ground.path("closed"), User::Root, "#!/bin/sh\n");
-    for user in User::ALL {
-        let options = [rights(user), &["-u", "-p"]].concat();
-        let start = |program: &str| run(ground.izba(user).args(["ns", "run"]).args(&options).args(["--", program]));
-        start("no-such-program").failure(127);
-        start("/no/such/program").failure(127);
-        start("/etc/passwd").failure(126);
-        start(ground.path("closed").to_str().unwrap()).failure(126);
-        start("/etc").failure(126);
-    }
-}
-
-#[test]
-fn without_a_command_it_is_the_callers_shell() {
-    let ground = Ground::new();
-    let mut shell = ground.izba(User::Root);
-    shell.env("SHELL", "/bin/hostname").args(["ns", "run", "--hostname", "box"]);
-    assert_eq!(run(&mut shell).text(), "box");
-}
-
-/// izba with a program that says `up`, in the background.
-fn background(ground: &Ground, user: User, options: &[&str], script: &str) -> Background {
-    let mut command = ground.izba(user);
-    command.args(["ns", "run"]).args(options).args(["--", "sh", "-c", script]);
-    let (background, line) = Background::start(&mut command);
-    assert_eq!(line, "up");
-    background
-}
-
-#[test]
-fn the_program_dies_with_izba() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        for options in [&["-u"][..], &["-p"], &["-p", "--init"], &["-T"], &["-n", "--kill-child"], &["-a", "-r"]] {
-            let options = if options.contains(&"-r") { options.to_vec() } else { [rights(user), options].concat() };
-            let mut izba = background(&ground, user, &options, "echo up; exec sleep 1000");
-            izba.signal("KILL");
-            assert_eq!(izba.status(), 137);
-            drop(izba);
-            ground.wait_for(&format!("{user:?} {options:?}: the program ends"), || ground.processes().is_empty());
-        }
-    }
-}
-
-#[test]
-fn what_the_program_left_behind_ends_with_its_pid_namespace() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        let options = [rights(user), &["-p"]].concat();
-        let ended = izba(
-            &ground,
-            user,
-            &options,
-            "sleep 1000 </dev/null >/dev/null 2>&1 & setsid sleep 1000 </dev/null >/dev/null 2>&1 & exit 3",
-        );
-        assert_eq!(ended.status, 3);
-        ground.wait_for("all have ended", || ground.processes().is_empty());
-    }
-}
-
-#[test]
-fn signals_reach_the_program() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        for options in [&["-u"][..], &["-p"], &["-p", "--init"], &["-n", "--forward-signals"], &["-T"]] {
-            let options = [rights(user), options].concat();
-            let script = "trap 'echo caught; exit 9' TERM; trap 'echo one' USR1; echo up; while :; do sleep 0.02; done";
-            let mut izba = background(&ground, user, &options, script);
-            izba.signal("USR1");
-            assert_eq!(izba.line(), "one", "{user:?} {options:?}");
-            izba.signal("TERM");
-            assert_eq!(izba.line(), "caught", "{user:?} {options:?}");
-            assert_eq!(izba.status(), 9);
-        }
-    }
-}
-
-#[test]
-fn a_dry_run_changes_nothing_and_makes_nothing() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        let before: Vec<_> = fs::read_dir(ground.runtime(user)).unwrap().collect();
-        let options = ["-a", "-r", "--mount-proc", "--hostname", "box", "--keep", "kept", "--dry-run"];
-        let script = format!("touch {}", ground.path("touched").display());
-        let text = izba(&ground, user, &options, &script);
-        for expected in ["unshare", "hostname box", "uid_map", "touch"] {
-            assert!(text.text().contains(expected), "{expected}: {text:?}");
-        }
-        let json = izba(&ground, user, &[&options[..], &["--format", "json"]].concat(), &script);
-        let plan: serde_json::Value = serde_json::from_str(json.text()).unwrap();
-        assert!(plan["steps"].as_array().unwrap().len() > 10);
-        assert!(!ground.path("touched").exists());
-        assert_eq!(before.len(), fs::read_dir(ground.runtime(user)).unwrap().count());
-    }
-    let refused = izba(&ground, User::Root, &["-n", "--format", "json"], "true");
-    assert!(refused.refusal().contains("--dry-run"), "{refused:?}");
-}
-
-#[test]
-fn the_program_gets_no_descriptors_but_the_streams() {
-    let ground = Ground::new();
-    for user in User::ALL {
-        let mut shell = ground.command("sh", user);
-        ground.izba(user);
-        let script = "exec 5</dev/null 9</dev/null; exec \"$0\" ns run -U -r ls /proc/self/fd";
-        let ended = run(shell.args(["-c", script]).arg(ground.path("izba")));
-        // The last is that of the directory.
-        assert_eq!(ended.text().split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "{user:?}");
-    }
-}
-
-#[test]
-fn what_is_done_is_explained() {
-    let ground = Ground::new();
-    let ended = izba(&ground, User::Root, &["--hostname", "box", "--explain"], "hostname");
-    assert_eq!(ended.text(), "box");
-    assert!(ended.stderr.contains("set the host name"), "{ended:?}");
-}
-
-/// A shell at a terminal of its own, with job control, as `script` drives it.
-const TERMINAL: &str = r#"
-import fcntl, os, pty, select, sys, termios
-master, slave = pty.openpty()
-before = termios.tcgetattr(slave)
-child = os.fork()
-if child == 0:
-    os.setsid()
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    for fd in (0, 1, 2):
-        os.dup2(slave, fd)
-    os.closerange(3, 50)
-    os.execv(sys.argv[1], sys.argv[1:])
-seen = ''
-def expect(text):
-    global seen
-    while text not in seen:
-        if not select.select([master], [], [], 60)[0]:
-            sys.exit(f'waited in vain for {text!r} in {seen!r}')
-        seen += os.read(master, 4096).decode(errors='replace')
-    seen = seen.split(text, 1)[1]
-def send(text):
-    os.write(master, text.encode())
-send('echo re""ady; cat\n'); expect('ready')
-send('one\n'); expect('one\r\none')
-send('\x1a'); expect('Stopped'); expect('bash')
-send('fg\n'); expect('cat\r\n')
-send('two\n'); expect('two\r\ntwo')
-send('\x03'); expect('^C'); expect('bash')
-send('echo on:$(tty)\n'); expect('on:/dev/pts/')
-send('exit 9\n')
-while True:
-    pid, how = os.waitpid(child, os.WNOHANG)
-    if pid:
-        break
-    if select.select([master], [], [], 0.01)[0]:
-        os.read(master, 4096)
-print(os.waitstatus_to_exitcode(how), termios.tcgetattr(slave) == before)
-"#;
-
-#[test]
-fn a_shell_at_a_terminal_has_job_control() {
-    let ground = Ground::new();
-    let driver = ground.path("driver.py");
-    fs::write(&driver, TERMINAL).unwrap();
-    for user in User::ALL {
-        for options in [&["-u", "-m"][..], &["-p", "--mount-proc"], &["-n", "-T", "-C"]] {
-            let mut python = ground.command("python3", user);
-            ground.izba(user);
-            python.env("TERM", "dumb").arg(&driver).arg(ground.path("izba")).args(["ns", "run"]).args(rights(user));
-            let ended = run(python.args(options).args(["bash", "--norc", "--noediting", "-i"]));
-            assert_eq!(ended.text(), "9 True", "{user:?} {options:?}");
-        }
-    }
-}
-
-#[test]
-fn nothing_is_mounted_or_named_outside() {
-    let ground = Ground::new();
-    let name = ground.path("mnt");
-    fs::create_dir(&name).unwrap();
-    for user in User::ALL {
-        let options = [rights(user), &["-m"]].concat();
-        let script = format!("mount -t tmpfs none {0} && touch {0}/inside", name.display());
-        assert_eq!(izba(&ground, user, &options, &script).text(), "");
-        assert_eq!(fs::read_dir(&name).unwrap().count(), 0);
-    }
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!table.contains(name.to_str().unwrap()));
-    assert_eq!(run(Command::new("ip").args(["netns", "list"])).status, 0);
 }
