@@ -56,9 +56,9 @@ pub fn failure(error: &KeepError) -> Failure {
         KeepError::Call { what: "bind the namespace to", path, source }
             if path.ends_with("mnt") && source.raw_os_error() == Some(22) =>
         {
-            failure.because(
-                "a mount namespace can be kept only from one that is older than it: they would keep each other alive",
-            )
+            failure
+                .because("the kernel keeps a mount namespace only from one with a smaller id, as they could keep each other alive: mount_namespaces(7)")
+                .remedy("one that was made later than your own; on Linux 6.18, where ids come in batches for each CPU, also try making it again")
         }
         KeepError::Call { .. } => failure,
     }
