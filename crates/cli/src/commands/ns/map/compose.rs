@@ -191,7 +191,9 @@ impl<'a> Composer<'a> {
         let mut tile = Tile::new(What::Namespace(id.kind), titles::namespace(id, name));
         let who =
             (frame.members.is_empty() || seen.members != frame.members).then(|| titles::who(seen, self.seen.survey));
-        let initial = self.ground.contains(&id).then(|| "initial".to_owned());
+        // Who is in a container sees none of the initial ones.
+        let place = if id.is_initial() { "initial" } else { "outermost here" };
+        let initial = self.ground.contains(&id).then(|| place.to_owned());
         let parts = [name.map(|_| id.inode.to_string()), initial, who].into_iter().flatten();
         let line = Some(parts.collect::<Vec<_>>().join(" · ")).filter(|line| !line.is_empty());
         let about = self.seen.about.get(&id).cloned().unwrap_or_default();
