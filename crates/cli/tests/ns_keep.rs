@@ -54,13 +54,15 @@ fn each_kind_alone() {
             let name = Name::new(&ground, user);
             assert_eq!(name.keep(&[&target.pid(), letter]).text(), "", "{user:?} {kind}");
             assert_eq!(name.listed(), [kind], "{user:?}");
-            let path = format!("/proc/{}/ns/{kind}", target.pid);
+            name.let_go().text();
+            name.is_gone();
+            // The same by a path.
+            let path = target.path(kind);
             let other = Name::new(&ground, user);
             other.keep(&[&path]).text();
             assert_eq!(other.listed(), [kind], "{user:?}");
             other.let_go().text();
-            name.let_go().text();
-            name.is_gone();
+            other.is_gone();
         }
     }
 }
