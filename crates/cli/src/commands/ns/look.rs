@@ -57,6 +57,14 @@ fn names_of_runs(caller: &Caller) -> BTreeMap<Id, String> {
     records.flat_map(named).collect()
 }
 
+/// One namespace can have several names.
+fn add_name(names: &mut BTreeMap<Id, String>, id: Id, name: &str) {
+    let known = names.entry(id).or_default();
+    if known.split(',').all(|other| other != name) {
+        *known = if known.is_empty() { name.to_owned() } else { format!("{known},{name}") };
+    }
+}
+
 impl Look {
     fn at(mut survey: Survey) -> Self {
         let caller = Caller::of_this_process();
@@ -65,11 +73,16 @@ impl Look {
             for (id, path) in kept.namespaces {
                 // One that a process of ours holds may be in nobody else's sight. If it has gone meanwhile, it isn't there.
                 if survey.look_at(&path).is_ok() {
-                    names.insert(id, kept.name.clone());
+                    add_name(&mut names, id, &kept.name);
                 }
             }
         }
         Self { names, users: Users::read(), survey }
+    }
+
+    /// Is this one of its names?
+    pub fn is_named(&self, id: Id, name: &str) -> bool {
+        self.names.get(&id).is_some_and(|names| names.split(',').any(|known| known == name))
     }
 
     /// Says on stderr what couldn't be seen: a table doesn't show it.

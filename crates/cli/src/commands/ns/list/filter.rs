@@ -23,7 +23,7 @@ pub(super) fn chosen<'look>(look: &'look Look, args: &ListArgs) -> Result<Vec<&'
     let of_process =
         |seen: &&SeenNamespace| process.is_none_or(|own| own[seen.id.kind as usize] == Some(seen.id.inode));
     let of_user = |seen: &&SeenNamespace| uid.is_none_or(|uid| belongs(look, seen, uid));
-    let named = |seen: &&SeenNamespace| args.name.is_none() || look.names.get(&seen.id) == args.name.as_ref();
+    let named = |seen: &&SeenNamespace| args.name.as_ref().is_none_or(|name| look.is_named(seen.id, name));
     let all = look.survey.namespaces.values();
     Ok(all.filter(of_kind).filter(of_process).filter(of_user).filter(named).collect())
 }
