@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use izba_sandbox::contents::Door;
 use izba_sandbox::keep::Kept;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::{Detail, Id, SeenNamespace, Survey, identify, open_namespace};
+use izba_sys::Errno;
 use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
 use izba_sys::signal;
 
@@ -23,7 +23,7 @@ pub enum Target {
     /// A process, with all its namespaces.
     Process(Process),
     /// Namespaces without a process to stand for them.
-    Namespaces(Vec<Place>),
+    Namespaces(Vec<Held>),
 }
 
 /// A process that was there when TARGET was looked at.
@@ -35,15 +35,35 @@ pub struct Process {
     pub pidfd: OwnedFd,
 }
 
+/// A namespace that is open, and is the one that was meant: what led to it may lead elsewhere by now.
+#[derive(Debug)]
+pub struct Held {
+    /// Which.
+    pub id: Id,
+    /// Leads to it through our descriptor, and that of the same number in a child.
+    pub path: PathBuf,
+    _namespace: OwnedFd,
+}
+
+impl Held {
+    /// What was opened has to be this one, if one is wanted.
+    fn new(namespace: OwnedFd, wanted: Option<Id>) -> std::io::Result<Self> {
+        let id = identify(namespace.as_fd())?;
+        if wanted.is_some_and(|wanted| wanted != id) {
+            return Err(Errno::STALE.into());
+        }
+        let path = PathBuf::from(format!("/proc/self/fd/{}", namespace.as_raw_fd()));
+        Ok(Self { id, path, _namespace: namespace })
+    }
+}
+
 /// A namespace, and a file that leads to it.
 #[derive(Debug)]
 pub struct Place {
     /// Of which kind.
     pub kind: Kind,
-    /// A path that can be opened.
+    /// A path that can be opened. Below /proc/PID it is the process's as long as that runs: [`Target::check_running`].
     pub path: PathBuf,
-    /// What the path leads through, where it is a descriptor of ours: it has to be open as long as the path is used.
-    _held: Option<OwnedFd>,
 }
 
 impl Process {
@@ -75,13 +95,13 @@ impl Target {
                 let found = asked.map(|kind| process.place(kind, named.contains(&kind)));
                 found.filter_map(Result::transpose).collect()
             }
-            Self::Namespaces(places) => {
-                if let Some(missing) = named.iter().find(|kind| places.iter().all(|place| place.kind != **kind)) {
-                    let there: Vec<&str> = places.iter().map(|place| place.kind.proc_name()).collect();
+            Self::Namespaces(all) => {
+                if let Some(missing) = named.iter().find(|kind| all.iter().all(|held| held.id.kind != **kind)) {
+                    let there: Vec<&str> = all.iter().map(|held| held.id.kind.proc_name()).collect();
                     return Err(Failure::new(format!("there is no {missing} namespace, only {}", there.join(", "))));
                 }
-                let wanted = places.iter().filter(|place| named.is_empty() || named.contains(&place.kind));
-                Ok(wanted.map(|place| Place { kind: place.kind, path: place.path.clone(), _held: None }).collect())
+                let wanted = all.iter().filter(|held| named.is_empty() || named.contains(&held.id.kind));
+                Ok(wanted.map(|held| Place { kind: held.id.kind, path: held.path.clone() }).collect())
             }
         }
     }
@@ -101,7 +121,7 @@ impl Process {
         let own = Path::new("/proc/self/ns").join(kind.proc_name());
         match std::fs::read_link(&path) {
             Ok(theirs) if !named && std::fs::read_link(&own).is_ok_and(|ours| ours == theirs) => Ok(None),
-            Ok(_) => Ok(Some(Place { kind, path, _held: None })),
+            Ok(_) => Ok(Some(Place { kind, path })),
             Err(error) if error.kind() == ErrorKind::NotFound && !named && !own.exists() => Ok(None),
             Err(error) => {
                 let failure =
@@ -121,7 +141,7 @@ impl Process {
 pub fn resolve(text: &OsStr, caller: &Caller) -> Result<Target> {
     let shown = text.to_string_lossy();
     if shown.contains('/') {
-        return place(&caller.absolute(text)).map(|place| Target::Namespaces(vec![place]));
+        return place(&caller.absolute(text)).map(|held| Target::Namespaces(vec![held]));
     }
     if let Some(unique) = shown.strip_prefix("id:") {
         let unique: Option<u64> = unique.parse().ok();
@@ -149,17 +169,10 @@ fn seen(shown: &str, find: impl Fn(&Survey) -> Option<&SeenNamespace>) -> Result
         Failure::new(format!("there is no namespace {shown}, or you can't see it"))
             .remedy("izba ns list, as root for all")
     })?;
-    let place = match Door::to(&survey, found) {
-        Some(Door::Path(path)) => Place { kind: found.kind, path, _held: None },
-        Some(Door::Descriptor(namespace)) => {
-            let path = PathBuf::from(format!("/proc/self/fd/{}", namespace.as_raw_fd()));
-            Place { kind: found.kind, path, _held: Some(namespace) }
-        }
-        None => {
-            return Err(Failure::new(format!("no way leads to the namespace {found} for you")).remedy("run it as root"));
-        }
-    };
-    Ok(Target::Namespaces(vec![place]))
+    let no_way = || Failure::new(format!("no way leads to the namespace {found} for you")).remedy("run it as root");
+    // It says itself whether it is the one.
+    let held = survey.open(found).and_then(|namespace| Held::new(namespace, Some(found)));
+    Ok(Target::Namespaces(vec![held.map_err(|error| no_way().caused_by(&error))?]))
 }
 
 /// A run, or what is kept under a name.
@@ -174,16 +187,20 @@ fn named(shown: &str, caller: &Caller) -> Result<Target> {
         Failure::new(format!("there is no process, name or namespace {shown:?}"))
             .remedy("izba ps shows runs, izba ns list namespaces and kept names")
     })?;
-    let place = |(id, path): (Id, PathBuf)| Place { kind: id.kind, path, _held: None };
-    Ok(Target::Namespaces(namespaces.into_iter().map(place).collect()))
+    let held = namespaces.into_iter().map(|(id, path)| {
+        let gone = |error: std::io::Error| {
+            Failure::new(format!("the {} namespace of {shown:?} has gone meanwhile", id.kind)).caused_by(&error)
+        };
+        open_namespace(&path).and_then(|namespace| Held::new(namespace, Some(id))).map_err(gone)
+    });
+    held.collect::<Result<_>>().map(Target::Namespaces)
 }
 
 /// A file that stands for a namespace.
-fn place(path: &Path) -> Result<Place> {
-    let failure = || Failure::new(format!("{} stands for no namespace", path.display()));
-    let namespace = open_namespace(path).map_err(|error| failure().caused_by(&error).remedy(FILES))?;
-    let id = identify(namespace.as_fd()).map_err(|errno| failure().caused_by(&errno).remedy(FILES))?;
-    Ok(Place { kind: id.kind, path: path.to_owned(), _held: None })
+fn place(path: &Path) -> Result<Held> {
+    let failed =
+        |error| Failure::new(format!("{} stands for no namespace", path.display())).caused_by(&error).remedy(FILES);
+    open_namespace(path).and_then(|namespace| Held::new(namespace, None)).map_err(failed)
 }
 
 const FILES: &str = "a file such as /proc/PID/ns/net, or one that such a file is bind-mounted on";

@@ -1,9 +1,9 @@
 //! Control groups of processes: cgroups(7), proc_pid_cgroup(5).
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use crate::mountinfo::{MountLine, unescape};
+use crate::mountinfo::{self, MountLine, unescape};
 
 /// The cgroup.procs files of the groups that a process is in and the caller isn't. Who writes its process id there joins the group.
 ///
@@ -21,7 +21,7 @@ use crate::mountinfo::{MountLine, unescape};
 pub fn files_of(pid: i32) -> io::Result<Vec<PathBuf>> {
     let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let ours = std::fs::read_to_string("/proc/self/cgroup")?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = mountinfo::read(Path::new("/proc/self/mountinfo"))?;
     let others = memberships(&theirs).filter(|theirs| !memberships(&ours).any(|ours| ours == *theirs));
     others
         .map(|(hierarchy, path)| {
@@ -45,6 +45,10 @@ fn place(mountinfo: &str, hierarchy: &str, path: &str) -> Option<PathBuf> {
     let mut mounted = lines.filter(|line| is_of(line, hierarchy));
     mounted.find_map(|line| {
         let below = Path::new(path).strip_prefix(unescape(line.root)).ok()?;
+        // Outside of the caller's cgroup namespace, where this mount doesn't lead: cgroup_namespaces(7).
+        if below.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
         Some(unescape(line.point).join(below))
     })
 }
@@ -78,5 +82,7 @@ mod tests {
         assert_eq!(found("pids", "/docker/7/b").as_deref(), Some("/sys/fs/cgroup/pids/b"));
         assert_eq!(found("pids", "/other"), None);
         assert_eq!(found("memory", "/"), None);
+        assert_eq!(found("cpu,cpuacct", "/../../host"), None);
+        assert_eq!(found("", "/a/../.."), None);
     }
 }

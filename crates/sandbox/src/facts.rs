@@ -13,7 +13,7 @@ use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
 use crate::contents::{self, Contents, Door};
 use crate::idmap::{IdMap, IdRange};
-use crate::mountinfo::MountLine;
+use crate::mountinfo::{self, MountLine};
 use crate::namespace::Kind;
 use crate::rootfs::{Root, SystemMounts, Writes};
 use crate::sandbox::{Sandbox, Terminal};
@@ -109,7 +109,7 @@ impl Facts {
         // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
         let judged = !initial || !sandbox.namespaces.is_shared(Kind::User);
         let mounts =
-            if judged { std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() } else { String::new() };
+            if judged { mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default() } else { String::new() };
         let private = sandbox.system == SystemMounts::Private;
         let joined = sandbox.namespaces.joined(Kind::User).map(JoinedUser::look);
         Ok(Self {
@@ -146,7 +146,14 @@ fn has_terminals(sandbox: &Sandbox) -> bool {
     let joined = sandbox.namespaces.joined(Kind::Mount).filter(|path| path.ends_with("ns/mnt"));
     let of_process = joined.and_then(|path| path.ancestors().nth(2)).map(|process| process.join("root"));
     let root = kept.chroot.clone().or(of_process);
-    root.is_none_or(|root| std::fs::symlink_metadata(root.join("dev/ptmx")).is_ok())
+    root.is_none_or(|root| has_ptmx(&root))
+}
+
+/// In the root, whose links may be meant to lead out of it.
+fn has_ptmx(root: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(root) = openat(CWD, root, flags, Mode::empty()) else { return false };
+    openat2(&root, "dev/ptmx", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), Resolve::InRoot.flags()).is_ok()
 }
 
 fn effective_capabilities() -> Capabilities {
@@ -276,7 +283,7 @@ fn is_closed(root: &OwnedFd, target: &Path, existing: usize) -> Option<bool> {
 /// The mount points below the root directory.
 fn submounts(root: &OwnedFd) -> Vec<String> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", root.as_raw_fd())).unwrap_or_default();
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mountinfo = mountinfo::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
     let points = mountinfo.lines().filter_map(MountLine::parse).map(|line| line.point);
     points.filter(|point| Path::new(point).starts_with(&path) && Path::new(point) != path).map(str::to_owned).collect()
 }

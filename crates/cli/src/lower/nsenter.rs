@@ -53,6 +53,8 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
     {
         sandbox.process.user = User::Become(Ids::default());
     }
+    // All that was read of it was its own.
+    target.check_running()?;
     Ok(sandbox)
 }
 
