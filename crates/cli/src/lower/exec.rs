@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use izba_sandbox::account::{Account, Accounts, UserSpec, Who};
 use izba_sandbox::capability::Capabilities;
-use izba_sandbox::idmap::{IdMap, IdMaps, IdRange, MapWriter};
+use izba_sandbox::idmap::{IdMap, IdMaps, MapWriter};
 use izba_sandbox::namespace::{Kind, Namespace, Namespaces};
 use izba_sandbox::rlimit::Rlimit;
 use izba_sandbox::rootfs::{CallerRoot, Root, SystemMounts};
@@ -120,12 +120,7 @@ fn fit_ids(ids: &mut Ids, pid: i32, notes: &mut Vec<String>) -> Result<()> {
 }
 
 fn map(pid: i32, file: &str) -> Option<IdMap> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-    let range = |line: &str| {
-        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
-        Some(IdRange { inside: numbers.next()?.ok()?, outside: numbers.next()?.ok()?, count: numbers.next()?.ok()? })
-    };
-    IdMap::new(text.lines().map(range).collect::<Option<_>>()?).ok()
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?.parse().ok()
 }
 
 fn process(
