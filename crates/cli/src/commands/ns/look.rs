@@ -52,8 +52,11 @@ fn names_of_runs(caller: &Caller) -> BTreeMap<Id, BTreeSet<String>> {
         State::Starting => None,
     });
     let mut names = BTreeMap::<Id, BTreeSet<String>>::new();
-    records
-        .for_each(|record| record.made().for_each(|id| drop(names.entry(id).or_default().insert(record.name.clone()))));
+    for record in records {
+        for id in record.made() {
+            names.entry(id).or_default().insert(record.name.clone());
+        }
+    }
     names
 }
 
