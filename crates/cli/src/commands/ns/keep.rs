@@ -10,7 +10,7 @@ use izba_sandbox::survey::{Id, identify, open_namespace};
 use crate::args::ns::keep::{DropArgs, KeepArgs};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::record::Name;
+use crate::record::{Name, Run};
 use crate::target::{self, Place};
 use crate::{kept, output};
 
@@ -46,7 +46,7 @@ pub fn refuse_taken(name: &Name, caller: &Caller) -> Result<()> {
     if kept::find(name.as_str(), caller).is_some() {
         return Err(kept::failure(&KeepError::Taken(name.to_string())));
     }
-    if crate::record::Run::find(name, caller).is_ok() {
+    if Run::is_there(name, caller) {
         return Err(Failure::new(format!("the name \"{name}\" is taken by a run")).remedy("another name"));
     }
     Ok(())
