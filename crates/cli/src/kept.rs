@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use izba_sandbox::keep::{KeepError, Kept, Shelf, Way};
+use izba_sandbox::keep::{KeepError, Kept, Shelf, Way, netns};
 use izba_sandbox::survey::{Id, identify, open_namespace};
 
 use crate::caller::Caller;
@@ -24,27 +24,28 @@ pub fn way(caller: &Caller) -> Way {
 
 /// Where names may be: a name that was kept without XDG_RUNTIME_DIR is found in a session that has it.
 pub fn shelves(caller: &Caller) -> Vec<Shelf> {
-    let mut shelves: Vec<Shelf> =
-        runtime_dir::existing(caller).iter().map(|dir| Shelf::new(dir.path.join("ns"))).collect();
-    if shelves.is_empty() {
-        // There may be names of ip netns.
-        shelves.push(Shelf::new("/nonexistent"));
-    }
-    shelves
+    runtime_dir::existing(caller).iter().map(|dir| Shelf::new(dir.path.join("ns"))).collect()
 }
 
-/// What is kept under a name.
+/// What is kept under a name, or has it from ip-netns(8).
 pub fn find(name: &str, caller: &Caller) -> Option<Kept> {
-    shelves(caller).iter().find_map(|shelf| shelf.find(name))
+    shelves(caller).iter().find_map(|shelf| shelf.find(name)).or_else(|| netns::find(name))
 }
 
-/// All that is kept.
+/// All that is kept. Networks that a shelf has are among the names of ip-netns(8) again.
 pub fn all(caller: &Caller) -> Vec<Kept> {
-    let mut all: Vec<Kept> = shelves(caller).iter().flat_map(Shelf::all).collect();
-    // Each shelf has the names of ip netns too.
-    all.sort_by(|one, other| one.name.cmp(&other.name));
-    all.dedup();
-    all
+    shelves(caller).iter().flat_map(Shelf::all).chain(netns::all()).collect()
+}
+
+/// Lets go what is kept under a name: where it is found, and nowhere else.
+pub fn release(name: &str, caller: &Caller) -> std::result::Result<(), KeepError> {
+    let shelves = shelves(caller);
+    if let Some(shelf) = shelves.iter().find(|shelf| shelf.find(name).is_some()) {
+        return shelf.release(name);
+    }
+    // What a killed one has left goes, though it isn't anything that is kept.
+    shelves.iter().for_each(|shelf| drop(shelf.release(name)));
+    netns::release(name)
 }
 
 /// What a user reads of a failure.
@@ -52,6 +53,8 @@ pub fn failure(error: &KeepError) -> Failure {
     let failure = Failure::from_error(error);
     match error {
         KeepError::Taken(name) => failure.remedy(format!("another name, or izba ns drop {name} first")),
+        KeepError::Invalid(_) => failure.remedy("a name without slashes"),
+        KeepError::Busy(_) => failure.remedy("ps ax, which shows stopped processes as T; then the same again"),
         KeepError::Unknown(_) => failure.remedy("izba ns list shows the names"),
         KeepError::Call { what: "bind the namespace to", path, source }
             if path.ends_with("mnt") && source.raw_os_error() == Some(22) =>

@@ -1,6 +1,6 @@
 //! Directories that are the caller's own and closed to everybody else: what is in them nobody else has put there.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use izba_sys::Errno;
@@ -30,8 +30,17 @@ pub fn open_or_make(dir: &Path, uid: u32) -> Result<OwnedFd, Errno> {
         Err(Errno::NOENT) => {}
         other => return other,
     }
-    match mkdirat(CWD, dir, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => open(dir, uid),
+    make(CWD, dir)?;
+    open(dir, uid)
+}
+
+/// Makes a directory that is closed to others, if there is nothing of its name.
+///
+/// # Errors
+/// What mkdirat(2) gives.
+pub fn make(parent: impl AsFd, name: &Path) -> Result<(), Errno> {
+    match mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
 }

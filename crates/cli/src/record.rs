@@ -15,6 +15,7 @@ pub use text::Text;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,8 @@ use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
 use izba_sandbox::sandbox::{self, Sandbox, User, WorkingDirectory};
 use izba_sandbox::survey::Id;
+use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
+use izba_sys::signal::check_running;
 use serde::{Deserialize, Serialize};
 
 /// The layout of the document: a new number for a change that readers would stumble over.
@@ -105,6 +108,17 @@ pub struct Asked<'a> {
 impl Record {
     /// Of a program that has just been executed. `None` if it has ended already, or is none that a second one can be made like.
     pub fn of(name: &Name, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Option<Self> {
+        let program = pidfd_open(Pid::from_raw(child.program())?, PidfdFlags::empty()).ok()?;
+        let record = Self::read(name, child, sandbox, asked)?;
+        // Who has reaped the program, and that isn't us, has let its number go. What has been read is its own if it is there still, and
+        // it was there when the descriptor was opened if the first process is, which ends with it.
+        let running =
+            [program.as_raw_fd(), child.pidfd().as_raw_fd()].into_iter().all(|pidfd| check_running(pidfd).is_ok());
+        running.then_some(record)
+    }
+
+    /// By numbers, which may be those of others meanwhile.
+    fn read(name: &Name, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Option<Self> {
         Some(Self {
             version: VERSION,
             name: name.to_string(),

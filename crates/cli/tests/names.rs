@@ -88,7 +88,7 @@ fn the_list_is_a_table_or_json() {
     let _two = ground.named(User::Ranges, "two", &[], "host", SLEEP);
     let table = izba(&ground, User::Ranges, &["ps"]);
     let lines: Vec<Vec<&str>> = table.text().lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NAME", "PID", "USER", "RUNS", "FOR", "ROOT", "COMMAND"]);
+    assert_eq!(lines[0], ["NAME", "PID", "USER", "INSIDE", "RUNS", "FOR", "ROOT", "COMMAND"]);
     assert_eq!((lines[1][0], lines[1][2], lines[1][4], lines[1][5]), ("one", "ann", root.to_str().unwrap(), "sh"));
     assert_eq!((lines[2][0], lines[2][2], lines[2][4]), ("two", "root", "host"));
     let json: Value = serde_json::from_str(izba(&ground, User::Ranges, &["ps", "--format", "json"]).text()).unwrap();

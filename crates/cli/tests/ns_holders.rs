@@ -185,7 +185,9 @@ fn json_has_the_same_holders() {
     let child = child_of(&process);
     let ended = run(ground.izba(User::Root).args(["ns", "show", &child.to_string(), "-t", "pid", "--format", "json"]));
     let value: Value = serde_json::from_str(ended.text()).unwrap();
-    let holders = value["holders"].as_array().unwrap();
+    // Another test's izba that surveys at this moment has every namespace open.
+    let holders: Vec<&Value> =
+        value["holders"].as_array().unwrap().iter().filter(|holder| holder["kind"] != "descriptor").collect();
     let kinds: Vec<&str> = holders.iter().map(|holder| holder["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["process", "for-children", "proc"], "{value:#}");
     assert_eq!((value["explained"].as_bool(), value["initial"].as_bool()), (Some(true), Some(false)));

@@ -176,6 +176,36 @@ fn a_runs_name_is_taken() {
 }
 
 #[test]
+fn a_kept_name_is_none_for_a_run() {
+    let ground = Ground::new();
+    for user in User::ALL {
+        let name = Name::new(&ground, user);
+        let target = Target::new(&ground, user, &ALL);
+        name.keep(&[&target.pid(), "-u"]).text();
+        let start = || run(ground.izba(user).args(["run", "--name", &name.text, "host", "echo", "run"]));
+        let taken = start();
+        assert!(taken.refusal().contains("taken") && taken.stderr.contains("izba ns drop"), "{user:?}: {taken:?}");
+        assert_eq!(name.listed(), ["uts"], "{user:?}");
+        name.let_go().text();
+        assert_eq!(start().text(), "run", "{user:?}");
+    }
+}
+
+/// What is starting has its name already.
+#[test]
+fn the_name_of_a_run_that_does_not_come_up_is_taken() {
+    let ground = Ground::new();
+    let name = Name::new(&ground, User::Root);
+    let dir = ground.runtime(User::Root).join("runs").join(&name.text);
+    fs::create_dir_all(&dir).unwrap();
+    let lock = fs::File::open(&dir).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let target = Target::new(&ground, User::Root, &ALL);
+    let taken = name.keep(&[&target.pid(), "-u"]);
+    assert!(taken.refusal().contains("taken by a run"), "{taken:?}");
+}
+
+#[test]
 fn of_many_at_once_one_wins() {
     let ground = Ground::new();
     for user in User::ALL {
@@ -299,12 +329,12 @@ fn a_mount_namespace_that_is_no_younger_is_refused_and_nothing_stays() {
     let target = Target::new(&ground, User::Root, &ALL);
     let user = format!("/proc/{}/ns/user", target.pid);
     let refused = name.keep(&["/proc/self/ns/mnt", &user]);
-    assert!(refused.refusal().contains("older"), "{refused:?}");
+    assert!(refused.refusal().contains("smaller id"), "{refused:?}");
     name.is_gone();
     // The same from within another. How others stand to each other isn't certain: Linux 6.18 numbers them per processor.
     let script = format!("exec {} ns keep {} /proc/self/ns/mnt {user}", ground.path("izba").display(), name.text);
     let inside = run(ground.izba(User::Root).args(["ns", "run", "-m", "--", "sh", "-c", &script]));
-    assert!(inside.refusal().contains("older"), "{inside:?}");
+    assert!(inside.refusal().contains("smaller id"), "{inside:?}");
     name.is_gone();
 }
 

@@ -1,22 +1,27 @@
 //! Namespaces that are kept under a name, whether a process is in them or not: namespaces(7), "Namespace lifetime".
 //!
 //! Who may mount keeps them by bind mounts; network namespaces where ip-netns(8) has its own, so that the names are the same for both. Who
-//! may not keeps them by a process that holds their descriptors, which is there until it is ended. A [`Shelf`] is the directory of names.
+//! may not keeps them by a process that holds their descriptors, which is there until it is ended. A [`Shelf`] is a directory of names;
+//! [`netns`] are the names of ip-netns(8), whoever has made them.
 
 mod hold;
+pub mod netns;
 mod pin;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use izba_sys::Errno;
+use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 
 use crate::namespace::Kind;
 use crate::survey::{Id, identify, open_namespace};
 
-/// Where ip-netns(8) keeps names of network namespaces.
-const NETNS: &str = "/run/netns";
+/// How long a lock of another's is waited for. Who has it needs a moment only, unless he is stopped.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Namespaces that are kept under one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,12 @@ pub enum KeepError {
     /// The name is in use.
     #[error("the name {0:?} is taken")]
     Taken(String),
+    /// It is no name of a file.
+    #[error("{0:?} can't be a name")]
+    Invalid(String),
+    /// Another process has had the lock for too long.
+    #[error("another process has {} locked, and doesn't go on", .0.display())]
+    Busy(PathBuf),
     /// The name isn't in use.
     #[error("nothing is kept under the name {0:?}")]
     Unknown(String),
@@ -60,7 +71,7 @@ pub enum KeepError {
 }
 
 impl KeepError {
-    fn call(what: &'static str, path: &Path) -> impl FnOnce(izba_sys::Errno) -> Self {
+    fn call(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::Call { what, path: path.to_owned(), source: errno.into() }
     }
 }
@@ -80,10 +91,13 @@ impl Shelf {
     /// Keeps namespaces, of which no two are of one kind. Either all of them are kept afterwards, or none.
     ///
     /// # Errors
-    /// The name is taken. A mount namespace is only pinned in one that is older than it: EINVAL, as they would keep each other alive.
+    /// The name is taken or none. A mount namespace is only pinned in one that is older than it: EINVAL, as they would keep each other alive.
     pub fn keep(&self, name: &str, namespaces: &[(Kind, OwnedFd)], how: Way) -> Result<(), KeepError> {
+        if !is_name(name) {
+            return Err(KeepError::Invalid(name.to_owned()));
+        }
         let _alone = self.lock()?;
-        if self.find(name).is_some() || !is_name(name) {
+        if self.find(name).is_some() || (how == Way::Mounts && netns::find(name).is_some()) {
             return Err(KeepError::Taken(name.to_owned()));
         }
         match how {
@@ -125,22 +139,17 @@ impl Shelf {
         (!namespaces.is_empty()).then(|| Kept { name: name.to_owned(), namespaces, how })
     }
 
-    /// All that is kept, by name; those of ip-netns(8) too.
+    /// All that is kept in the directory, by name.
     pub fn all(&self) -> Vec<Kept> {
-        let listed = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
-        let names =
-            listed(&self.dir).chain(listed(Path::new(NETNS))).filter_map(|entry| entry.file_name().into_string().ok());
+        let members = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = members.filter_map(|member| member.file_name().into_string().ok());
         let names: std::collections::BTreeSet<String> = names.collect();
         names.iter().filter_map(|name| self.find(name)).collect()
     }
 
     /// One at a time changes the names.
     fn lock(&self) -> Result<OwnedFd, KeepError> {
-        let parent = self.dir.parent().unwrap_or(Path::new("/"));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat(CWD, parent, flags, Mode::empty()).map_err(KeepError::call("open", parent))?;
-        flock(&dir, FlockOperation::LockExclusive).map_err(KeepError::call("lock", parent))?;
-        Ok(dir)
+        lock(self.dir.parent().unwrap_or(Path::new("/")))
     }
 }
 
@@ -151,6 +160,29 @@ pub enum Way {
     Mounts,
     /// By a process of the caller's.
     Process,
+}
+
+/// Opens a directory and locks it for as long as the descriptor is open. Signals may be blocked, so nobody waits for ever.
+fn lock(dir: &Path) -> Result<OwnedFd, KeepError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, dir, flags, Mode::empty()).map_err(KeepError::call("open", dir))?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(opened),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(KeepError::Busy(dir.to_owned())),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(KeepError::call("lock", dir)(errno)),
+        }
+    }
+}
+
+fn make_directory(dir: &Path, mode: u32) -> Result<(), KeepError> {
+    match mkdirat(CWD, dir, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(KeepError::call("make", dir)(errno)),
+    }
 }
 
 /// Whatever ip-netns(8) takes, but nothing that leads out of the directory.

@@ -8,6 +8,7 @@ use crate::caller::Caller;
 use crate::failure::{FAILED, Result};
 use crate::output;
 use crate::record::{Record, Run, State};
+use crate::table::{Table, numbers, terminal_width, words};
 
 /// Lists what runs. A record that can't be read hides no other.
 pub fn ps(args: &PsArgs) -> Result<u8> {
@@ -15,37 +16,37 @@ pub fn ps(args: &PsArgs) -> Result<u8> {
     output::print(|out| match args.format {
         _ if args.quiet => runs.iter().try_for_each(|run| writeln!(out, "{}", run.name)),
         TableFormat::Json => writeln!(out, "{:#}", Value::from(runs.iter().map(json).collect::<Vec<_>>())),
-        TableFormat::Table => lines(&runs).iter().try_for_each(|line| writeln!(out, "{line}")),
+        TableFormat::Table => table(&runs).write(out, terminal_width()),
     })?;
     failures.iter().for_each(output::failure);
     Ok(if failures.is_empty() { 0 } else { FAILED })
 }
 
-const HEADINGS: [&str; 6] = ["NAME", "PID", "USER", "RUNS FOR", "ROOT", "COMMAND"];
-
-/// Every column as wide as its widest cell, but for the last.
-fn lines(runs: &[Run]) -> Vec<String> {
-    let rows: Vec<[String; 6]> = [HEADINGS.map(str::to_owned)].into_iter().chain(runs.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let line = |row: &[String; 6]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+fn table(runs: &[Run]) -> Table {
+    let mut table = Table::new(vec![
+        words("NAME"),
+        numbers("PID"),
+        // Everyone sees the runs of his own, so what is of interest is who he is in them.
+        words("USER INSIDE"),
+        words("RUNS FOR"),
+        words("ROOT"),
+        words("COMMAND"),
+    ]);
+    runs.iter().for_each(|run| table.row(row(run)));
+    table
 }
 
-fn row(run: &Run) -> [String; 6] {
+fn row(run: &Run) -> Vec<String> {
     let name = run.name.to_string();
     match &run.state {
         State::Starting => {
             let none = || "-".to_owned();
-            [name, none(), none(), none(), none(), "(starting)".to_owned()]
+            vec![name, none(), none(), none(), none(), "(starting)".to_owned()]
         }
         State::Running(record) => {
-            let words: Vec<_> = record.command.iter().map(|word| word.shown()).collect();
+            let command: Vec<_> = record.command.iter().map(|word| word.shown()).collect();
             let pid = record.program.pid.to_string();
-            [name, pid, user(record), duration(record.age()), record.root.shown().into_owned(), words.join(" ")]
+            vec![name, pid, user(record), duration(record.age()), record.root.shown().into_owned(), command.join(" ")]
         }
     }
 }
@@ -94,12 +95,14 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let run = |name: &str| Run { name: name.parse().unwrap(), path: "/".into(), state: State::Starting };
+        let mut out = Vec::new();
+        table(&[run("web"), run("long-one")]).write(&mut out, Some(56)).unwrap();
         let expected = [
-            "NAME      PID  USER  RUNS FOR  ROOT  COMMAND",
-            "web       -    -     -         -     (starting)",
-            "long-one  -    -     -         -     (starting)",
+            "NAME      PID  USER INSIDE  RUNS FOR  ROOT  COMMAND",
+            "web         -  -            -         -     (starting)",
+            "long-one    -  -            -         -     (starting)",
         ];
-        assert_eq!(lines(&[run("web"), run("long-one")]), expected);
+        assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), expected);
         assert_eq!(json(&run("web")), json!({ "name": "web", "state": "starting" }));
     }
 }

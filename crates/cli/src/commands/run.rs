@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use izba_image::Tree;
+use izba_sandbox::keep::KeepError;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
@@ -21,7 +22,7 @@ use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
 use crate::record::{Asked, Record, Reservation};
 use crate::scratch::Scratch;
-use crate::{archive, cache_place, output, own_binary, sweep};
+use crate::{archive, cache_place, kept, output, own_binary, sweep};
 
 /// Runs a program and ends with its status.
 pub fn run(args: &RunArgs) -> Result<u8> {
@@ -57,7 +58,12 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -
 /// The run's name is ours from here on. Who hasn't asked for one can do without.
 fn reserve(args: &RunArgs, sandbox: &Sandbox, caller: &Caller) -> Result<Option<Reservation>> {
     if let Some(name) = &args.name {
-        return Reservation::of(name, caller).map(Some);
+        let reservation = Reservation::of(name, caller)?;
+        // TARGET is looked for among runs first, so what is kept couldn't be found any more.
+        return match kept::find(name.as_str(), caller) {
+            Some(_) => Err(kept::failure(&KeepError::Taken(name.to_string()))),
+            None => Ok(Some(reservation)),
+        };
     }
     let program = sandbox.process.args.first().map(|word| OsStr::from_bytes(word.to_bytes())).unwrap_or_default();
     Ok(Reservation::of_any(program, caller).inspect_err(unrecorded).ok())

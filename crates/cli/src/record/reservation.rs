@@ -7,7 +7,7 @@ use izba_sys::Errno;
 use izba_sys::path::{FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, write};
 
 use super::runs::{FILE, NEW};
-use super::{Name, Record, Runs};
+use super::{Name, Record, Run, Runs};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::private_dir::DIRECTORY;
@@ -28,7 +28,7 @@ pub struct Reservation {
 impl Reservation {
     /// Takes the name, if no run has it.
     pub fn of(name: &Name, caller: &Caller) -> Result<Self> {
-        if Runs::existing(caller).iter().any(|runs| runs.held(name).is_some()) {
+        if Run::is_there(name, caller) {
             return Err(taken(name));
         }
         let (runs, path) = runs(caller)?;

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use izba_sys::Errno;
-use izba_sys::path::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, statat, unlinkat};
+use izba_sys::path::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat};
 
 use super::{Name, Record};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::private_dir::DIRECTORY;
+use crate::private_dir::{self, DIRECTORY};
 use crate::runtime_dir::{self, RuntimeDir};
 
 /// What a record's file is called in its run's directory.
@@ -61,10 +61,8 @@ impl Runs {
             Err(Errno::NOENT) => {}
             other => return other,
         }
-        match mkdirat(&place.fd, "runs", Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => Self::open(place),
-            Err(errno) => Err(errno),
-        }
+        private_dir::make(&place.fd, Path::new("runs"))?;
+        Self::open(place)
     }
 
     fn open(place: &RuntimeDir) -> std::result::Result<Self, Errno> {
@@ -184,19 +182,33 @@ impl Run {
         (found, failures)
     }
 
+    /// Is there one of this name, be it just starting?
+    pub fn is_there(name: &Name, caller: &Caller) -> bool {
+        Runs::existing(caller).iter().any(|runs| runs.held(name).is_some())
+    }
+
     /// The one of this name, which has to run.
     pub fn find(name: &Name, caller: &Caller) -> Result<Found> {
+        Self::find_if_any(name, caller)?.ok_or_else(|| {
+            Failure::new(format!("nothing runs under the name {name}")).remedy("izba ps, which lists what does")
+        })
+    }
+
+    /// The one of this name, if there is any: one that doesn't come out of its start, or whose record can't be read, is a failure.
+    pub fn find_if_any(name: &Name, caller: &Caller) -> Result<Option<Found>> {
         let deadline = Instant::now() + PATIENCE;
         for runs in Runs::existing(caller) {
             match runs.look(name, deadline)? {
-                Some(Self { path, state: State::Running(record), .. }) => return Ok(Found { path, record: *record }),
+                Some(Self { path, state: State::Running(record), .. }) => {
+                    return Ok(Some(Found { path, record: *record }));
+                }
                 Some(Self { state: State::Starting, .. }) => {
                     return Err(Failure::new(format!("the run {name} is still starting")).remedy("a little later"));
                 }
                 None => {}
             }
         }
-        Err(Failure::new(format!("nothing runs under the name {name}")).remedy("izba ps, which lists what does"))
+        Ok(None)
     }
 }
 

@@ -41,7 +41,7 @@ impl<'a> Name<'a> {
         let list = self.izba(&["list", "--format", "json"]);
         let list: serde_json::Value = serde_json::from_str(list.text()).unwrap();
         let rows = list["namespaces"].as_array().unwrap().iter();
-        let own = rows.filter(|row| row.to_string().contains(&format!("\"{}\"", self.text)));
+        let own = rows.filter(|row| row["names"].as_array().unwrap().iter().any(|name| *name == self.text));
         let mut kinds: Vec<String> = own.map(|row| row["type"].as_str().unwrap().to_owned()).collect();
         kinds.sort();
         kinds

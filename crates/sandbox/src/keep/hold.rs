@@ -13,7 +13,7 @@ use izba_sys::process::{self, Cloned, Pid, PidfdFlags, pidfd_open};
 use izba_sys::signal::{self, SignalSet};
 use izba_sys::{socket, terminal, title};
 
-use super::KeepError;
+use super::{KeepError, lock, make_directory};
 use crate::namespace::Kind;
 
 /// The file in the directory: the process's id, on the next line the descriptor of its lock, and then those of the namespaces.
@@ -21,9 +21,9 @@ const FILE: &str = "holder";
 
 /// Holds them, by a process of their own.
 pub(super) fn hold(dir: &Path, name: &str, namespaces: &[(Kind, OwnedFd)]) -> Result<(), KeepError> {
-    make_directory(dir)?;
+    make_directory(dir, 0o700)?;
     let own = dir.join(name);
-    make_directory(&own)?;
+    make_directory(&own, 0o700)?;
     // A process of another PID namespace may hold it, which can't be told from here.
     if own.join(FILE).exists() && is_locked(&own) {
         return Err(KeepError::Taken(name.to_owned()));
@@ -37,11 +37,13 @@ pub(super) fn hold(dir: &Path, name: &str, namespaces: &[(Kind, OwnedFd)]) -> Re
 }
 
 fn lock_and_hold(own: &Path, namespaces: &[(Kind, OwnedFd)]) -> Result<(), KeepError> {
-    let lock = open(own).map_err(KeepError::call("open", own))?;
     // Where a process waits in vain to be known, the lock comes free as soon as it has noticed.
-    flock(&lock, FlockOperation::LockExclusive).map_err(KeepError::call("lock", own))?;
+    let lock = lock(own)?;
     let descriptors: Vec<RawFd> = namespaces.iter().map(|(_, namespace)| namespace.as_raw_fd()).collect();
     let (holder, known) = start(&lock, &descriptors).map_err(KeepError::call("start a process that holds", own))?;
+    if !socket::receive(known.as_fd(), &mut [0], &mut drop).is_ok_and(|ready| ready.length == 1) {
+        return Err(KeepError::call("start a process that holds", own)(Errno::CHILD));
+    }
     let numbers = [holder.pid, lock.as_raw_fd()].into_iter().chain(descriptors);
     let lines: Vec<String> = numbers.map(|number| format!("{number}\n")).collect();
     // Whoever reads it finds all of it.
@@ -63,11 +65,16 @@ fn start(lock: &OwnedFd, descriptors: &[RawFd]) -> Result<(Cloned, OwnedFd), Err
         // From here on nothing may be allocated.
         let _ours = terminal::setsid();
         let _named = title::replace_arguments(c"izba-keep");
-        let _ = terminal::dup2_stdin(&nothing);
-        let _ = terminal::dup2_stdout(&nothing);
-        let _ = terminal::dup2_stderr(&nothing);
-        let _ = izba_sys::path::chdir(c"/");
-        let _ = process::close_all_but(&kept);
+        let away = izba_sys::path::chdir(c"/")
+            .and_then(|()| terminal::dup2_stdin(&nothing))
+            .and_then(|()| terminal::dup2_stdout(&nothing))
+            .and_then(|()| terminal::dup2_stderr(&nothing))
+            .and_then(|()| process::close_all_but(&kept))
+            .and_then(|()| socket::send(is_known.as_fd(), b"1", &[]));
+        if away.is_err() {
+            // What it still had of its maker's would be held for ever, and the end of its maker wouldn't be noticed.
+            process::exit(1)
+        }
         signal::set_mask(&SignalSet::empty());
         if socket::receive(is_known.as_fd(), &mut [0], &mut drop).is_ok_and(|received| received.length == 1) {
             loop {
@@ -102,9 +109,8 @@ pub(super) fn end(dir: &Path, name: &str, pid: i32) -> Result<(), KeepError> {
         Ok(process) if holder(dir, name).is_some_and(|(holder, _)| holder == pid) => {
             let ended = signal::pidfd_send_signal(process.as_fd(), signal::SIGKILL);
             ended.map_err(failed("end the process that holds"))?;
-            let lock = open(&own).map_err(failed("open"))?;
             // It is free when the process has let its descriptors go.
-            flock(&lock, FlockOperation::LockExclusive).map_err(failed("lock"))?;
+            lock(&own)?;
         }
         Ok(_) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(failed("open the process that holds")(errno)),
@@ -135,11 +141,4 @@ fn forget(own: &Path) {
     let _ = fs::remove_file(own.join(FILE));
     let _ = fs::remove_file(own.join("new"));
     let _ = fs::remove_dir(own);
-}
-
-fn make_directory(dir: &Path) -> Result<(), KeepError> {
-    match izba_sys::path::mkdirat(CWD, dir, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(KeepError::call("make", dir)(errno)),
-    }
 }

@@ -18,7 +18,8 @@ pub fn namespace(look: &Look, seen: &SeenNamespace) -> Value {
         "owner": link(seen.owner),
         "ownerUid": look.survey.owner_uid(seen.id),
         "parent": link(seen.parent),
-        "name": look.names.get(&seen.id),
+        "name": look.name(seen.id),
+        "names": look.names.get(&seen.id).into_iter().flatten().collect::<Vec<_>>(),
         "paths": paths,
     })
 }

@@ -10,7 +10,7 @@ use izba_sandbox::survey::{Id, identify, open_namespace};
 use crate::args::ns::keep::{DropArgs, KeepArgs};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::record::Name;
+use crate::record::{Name, Run};
 use crate::target::{self, Place};
 use crate::{kept, output};
 
@@ -46,7 +46,7 @@ pub fn refuse_taken(name: &Name, caller: &Caller) -> Result<()> {
     if kept::find(name.as_str(), caller).is_some() {
         return Err(kept::failure(&KeepError::Taken(name.to_string())));
     }
-    if crate::record::Run::find(name, caller).is_ok() {
+    if Run::is_there(name, caller) {
         return Err(Failure::new(format!("the name \"{name}\" is taken by a run")).remedy("another name"));
     }
     Ok(())
@@ -70,16 +70,10 @@ fn add(found: &mut BTreeMap<Kind, (Id, OwnedFd)>, place: &Place) -> Result<()> {
 /// Lets them go; goes on after a failure.
 pub fn drop(args: &DropArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
-    let failures: Vec<Failure> = args.names.iter().filter_map(|name| release(name, &caller).err()).collect();
+    let released = args.names.iter().map(|name| kept::release(name, &caller));
+    let failures: Vec<Failure> = released.filter_map(|released| Some(kept::failure(&released.err()?))).collect();
     let mut failures = failures.into_iter().rev();
     let Some(last) = failures.next() else { return Ok(0) };
     failures.rev().for_each(|failure| output::failure(&failure));
     Err(last)
-}
-
-fn release(name: &str, caller: &Caller) -> Result<()> {
-    let shelves = kept::shelves(caller);
-    let shelf = shelves.iter().find(|shelf| shelf.find(name).is_some()).or(shelves.first());
-    let released = shelf.map_or(Ok(()), |shelf| shelf.release(name));
-    released.map_err(|error| kept::failure(&error))
 }

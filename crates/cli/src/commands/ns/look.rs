@@ -1,6 +1,6 @@
 //! One look at the machine, for the commands that show it: namespaces and processes, the names of what is kept, the names of users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 
 use izba_sandbox::account::{Accounts, UserSpec, Who};
@@ -11,13 +11,14 @@ use izba_sys::rlimit::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::record::{Record, Run, State};
+use crate::record::{Run, State};
 use crate::{kept, output};
 
 /// What was seen, and what it is called.
 pub struct Look {
     pub survey: Survey,
-    pub names: BTreeMap<Id, String>,
+    /// One namespace can have several names.
+    pub names: BTreeMap<Id, BTreeSet<String>>,
     pub users: Users,
 }
 
@@ -44,25 +45,19 @@ fn make_room() {
 }
 
 /// What a run has made is called as the run is.
-fn names_of_runs(caller: &Caller) -> BTreeMap<Id, String> {
+fn names_of_runs(caller: &Caller) -> BTreeMap<Id, BTreeSet<String>> {
     let (runs, _unreadable) = Run::all(caller);
     let records = runs.into_iter().filter_map(|run| match run.state {
         State::Running(record) => Some(record),
         State::Starting => None,
     });
-    let named = |record: Box<Record>| {
-        let made: Vec<Id> = record.made().collect();
-        made.into_iter().map(move |id| (id, record.name.clone()))
-    };
-    records.flat_map(named).collect()
-}
-
-/// One namespace can have several names.
-fn add_name(names: &mut BTreeMap<Id, String>, id: Id, name: &str) {
-    let known = names.entry(id).or_default();
-    if known.split(',').all(|other| other != name) {
-        *known = if known.is_empty() { name.to_owned() } else { format!("{known},{name}") };
+    let mut names = BTreeMap::<Id, BTreeSet<String>>::new();
+    for record in records {
+        for id in record.made() {
+            names.entry(id).or_default().insert(record.name.clone());
+        }
     }
+    names
 }
 
 impl Look {
@@ -73,7 +68,7 @@ impl Look {
             for (id, path) in kept.namespaces {
                 // One that a process of ours holds may be in nobody else's sight. If it has gone meanwhile, it isn't there.
                 if survey.look_at(&path).is_ok() {
-                    add_name(&mut names, id, &kept.name);
+                    names.entry(id).or_default().insert(kept.name.clone());
                 }
             }
         }
@@ -82,7 +77,12 @@ impl Look {
 
     /// Is this one of its names?
     pub fn is_named(&self, id: Id, name: &str) -> bool {
-        self.names.get(&id).is_some_and(|names| names.split(',').any(|known| known == name))
+        self.names.get(&id).is_some_and(|names| names.contains(name))
+    }
+
+    /// All its names, as people read them.
+    pub fn name(&self, id: Id) -> Option<String> {
+        self.names.get(&id).map(|names| names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
     }
 
     /// Says on stderr what couldn't be seen: a table doesn't show it.

@@ -58,7 +58,7 @@ fn owned(look: &Look, owner: Option<Id>) -> impl Iterator<Item = &SeenNamespace>
 /// Type, number and name.
 fn title(look: &Look, seen: &SeenNamespace) -> String {
     let initial = if seen.id.is_initial() { ", initial" } else { "" };
-    let name = look.names.get(&seen.id).map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    let name = look.name(seen.id).map(|name| format!(" \"{name}\"")).unwrap_or_default();
     format!("{} {}{name}{initial}", seen.id.kind, seen.id.inode)
 }
 

@@ -43,7 +43,7 @@ pub(super) fn cell(look: &Look, seen: &SeenNamespace, column: Column) -> String 
         Column::Owner => link(seen.owner),
         Column::OwnerUid => look.survey.owner_uid(seen.id).map(|uid| uid.to_string()),
         Column::Parent => link(seen.parent),
-        Column::Name => look.names.get(&seen.id).cloned(),
+        Column::Name => look.name(seen.id),
         Column::Path => seen.pins.first().map(|path| path.to_string_lossy().into_owned()),
         Column::Command => of_leader(|leader| leader.command.clone()),
     };

@@ -16,6 +16,7 @@ use crate::failure::Result;
 /// One look at the machine.
 pub struct Sight {
     look: Look,
+    names: BTreeMap<Id, String>,
     interfaces: BTreeMap<Id, Vec<Interface>>,
     about: BTreeMap<Id, About>,
     host: String,
@@ -30,13 +31,14 @@ impl Sight {
         let about = about.collect();
         let interfaces = interfaces.into_iter().filter_map(|(id, found)| Some((id, found.ok()?))).collect();
         let host = uname().nodename().to_string_lossy().into_owned();
-        Ok(Self { look, interfaces, about, host })
+        let names = look.names.keys().filter_map(|&id| Some((id, look.name(id)?))).collect();
+        Ok(Self { look, names, interfaces, about, host })
     }
 
     /// For the composer.
     pub fn seen(&self) -> Seen<'_> {
-        let Self { look, interfaces, about, host } = self;
-        Seen { survey: &look.survey, names: &look.names, interfaces, about, host }
+        let Self { look, names, interfaces, about, host } = self;
+        Seen { survey: &look.survey, names, interfaces, about, host }
     }
 }
 

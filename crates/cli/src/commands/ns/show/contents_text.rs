@@ -156,7 +156,7 @@ fn peer(details: &Details<'_>, list: &[Interface], interface: &Interface) -> Str
     match peer.namespace {
         None => format!("{} elsewhere", peer.index),
         Some(id) if id == details.seen.id => name_of(list, peer.index),
-        Some(id) => match details.look.names.get(&id) {
+        Some(id) => match details.look.name(id) {
             Some(name) => format!("{} in {name}", peer.index),
             None => format!("{} in {id}", peer.index),
         },

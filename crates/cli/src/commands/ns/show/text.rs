@@ -34,7 +34,7 @@ pub fn whole(details: &Details<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// Its numbers and names, and what it hangs from: lines of "label, text".
 pub fn identity(details: &Details<'_>) -> Vec<(&'static str, String)> {
     let seen = details.seen;
-    let name = details.look.names.get(&seen.id);
+    let name = details.look.name(seen.id);
     let owner_label = if seen.id.kind == Kind::User { None } else { Some("owner") };
     let unique = match seen.unique {
         Some(unique) => Some(unique.to_string()),
@@ -42,7 +42,7 @@ pub fn identity(details: &Details<'_>) -> Vec<(&'static str, String)> {
     };
     [
         Some(("64-bit id", unique.unwrap_or_default())),
-        name.map(|name| ("name", printable(name))),
+        name.map(|name| ("name", printable(&name))),
         owner_label.map(|label| (label, link(seen.owner))),
         made_by(details),
         parents(details).map(|parents| ("parents", parents)),
@@ -102,7 +102,7 @@ pub fn short(all: &[Details<'_>], out: &mut dyn Write) -> io::Result<()> {
         words("CONTENTS"),
     ]);
     for details in all {
-        let name = details.look.names.get(&details.seen.id).cloned().unwrap_or_default();
+        let name = details.look.name(details.seen.id).unwrap_or_default();
         table.row(vec![
             details.seen.id.kind.to_string(),
             details.seen.id.inode.to_string(),
