@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::{Background, Ground, MARK, User, run};
-
-const KINDS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
+use target::{NAMES, child};
 
 /// A process in new namespaces of all kinds, which lives until it is dropped.
 struct Target {
@@ -34,8 +34,7 @@ impl Target {
     fn from(command: &mut Command) -> Self {
         let (process, line) = Background::start(command);
         assert_eq!(line, "up");
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
-        Self { pid: children.trim().parse().unwrap(), _process: process }
+        Self { pid: child(process.pid()), _process: process }
     }
 
     fn namespace(&self, kind: &str) -> PathBuf {
@@ -56,7 +55,7 @@ fn show(kind: &str) -> String {
 fn root_joins_each_kind_by_process_id() {
     let ground = Ground::new();
     let target = Target::of_root(&ground);
-    for kind in KINDS.into_iter().filter(|&kind| kind != "user") {
+    for kind in NAMES.into_iter().filter(|&kind| kind != "user") {
         let ended = ground.sh(User::Root, &["--join", &format!("{kind}={}", target.pid)], root_for(kind), &show(kind));
         assert_eq!(Path::new(ended.text()), target.namespace(kind), "{kind}");
     }
@@ -66,7 +65,7 @@ fn root_joins_each_kind_by_process_id() {
 fn root_joins_each_kind_by_path() {
     let ground = Ground::new();
     let target = Target::of_root(&ground);
-    for kind in KINDS.into_iter().filter(|&kind| kind != "user") {
+    for kind in NAMES.into_iter().filter(|&kind| kind != "user") {
         let option = format!("{kind}=/proc/{}/ns/{kind}", target.pid);
         let ended = ground.sh(User::Root, &["--join", &option], root_for(kind), &show(kind));
         assert_eq!(Path::new(ended.text()), target.namespace(kind), "{kind}");
@@ -88,7 +87,7 @@ fn every_kind_is_joined_together_with_its_user_namespace() {
     let ground = Ground::new();
     for user in User::ALL {
         let target = Target::start(&ground, user);
-        for kind in KINDS.into_iter().filter(|&kind| kind != "user") {
+        for kind in NAMES.into_iter().filter(|&kind| kind != "user") {
             let options = ["--join", &format!("user={}", target.pid), "--join", &format!("{kind}={}", target.pid)];
             let ended = ground.sh(user, &options, root_for(kind), &show(kind));
             assert_eq!(Path::new(ended.text()), target.namespace(kind), "{user:?} {kind}");
@@ -101,11 +100,11 @@ fn all_kinds_are_joined_at_once() {
     let ground = Ground::new();
     for user in User::ALL {
         let target = Target::start(&ground, user);
-        let joins: Vec<String> = KINDS.iter().map(|kind| format!("--join={kind}={}", target.pid)).collect();
+        let joins: Vec<String> = NAMES.iter().map(|kind| format!("--join={kind}={}", target.pid)).collect();
         let joins: Vec<&str> = joins.iter().map(String::as_str).collect();
-        let script = KINDS.map(show).join(";");
+        let script = NAMES.map(show).join(";");
         let ended = ground.sh(user, &joins, "/", &script);
-        let expected: Vec<PathBuf> = KINDS.iter().map(|kind| target.namespace(kind)).collect();
+        let expected: Vec<PathBuf> = NAMES.iter().map(|kind| target.namespace(kind)).collect();
         assert_eq!(ended.text().lines().map(PathBuf::from).collect::<Vec<_>>(), expected, "{user:?}");
     }
 }

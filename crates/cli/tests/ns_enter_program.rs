@@ -1,4 +1,4 @@
-//! `izba ns enter`: the program's end, its signals and its terminal, targets that end meanwhile, and what is refused.
+//! `izba ns enter`: the program's end, its signals and its terminal, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod pty;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::{Background, Ended, Ground, User, run};
-use target::{ALL, KINDS, Target, peer, show};
+use target::{ALL, KINDS, Target, peer};
 
 /// `izba ns enter TARGET OPTIONS sh -c SCRIPT`
 fn izba(ground: &Ground, user: User, target: &str, options: &[&str], script: &str) -> Ended {
@@ -105,51 +105,12 @@ fn a_pid_namespace_without_its_process_1() {
     let text = kept.to_str().unwrap();
     let refused =
         [izba(&ground, User::Root, text, &[], "echo run"), izba(&ground, User::Root, text, &["-p"], "echo run")];
-    assert_eq!(run(Command::new("umount").arg(&kept)).status, 0);
+    // Another test's izba may have it open for a moment: EBUSY.
+    assert_eq!(run(Command::new("umount").arg("--lazy").arg(&kept)).status, 0);
     assert_eq!(made.status, 0);
     for refused in &refused {
         assert!(refused.refusal().contains("process 1") && refused.stderr.contains("pid_namespaces(7)"), "{refused:?}");
     }
-}
-
-/// The target is killed at any time meanwhile: the program runs where the target was, or not at all.
-#[test]
-fn a_target_that_ends_meanwhile() {
-    let ground = Ground::new();
-    let (mut ran, mut told) = (0, 0);
-    for round in 0..45_u64 {
-        let user = User::ALL[usize::try_from(round % 3).unwrap()];
-        let mut target = Target::new(&ground, user, &ALL);
-        let mut command = ground.izba(user);
-        command.args([
-            "ns",
-            "enter",
-            &target.pid(),
-            "-U",
-            "-n",
-            "-u",
-            "-m",
-            "--",
-            "sh",
-            "-c",
-            &["user", "net", "uts", "mnt"].map(show).join(";"),
-        ]);
-        let ended = std::thread::scope(|scope| {
-            let entering = scope.spawn(|| run(&mut command));
-            std::thread::sleep(std::time::Duration::from_micros(round * round * 40));
-            target.process.as_mut().unwrap().child.kill().unwrap();
-            entering.join().unwrap()
-        });
-        if ended.status == 0 {
-            let expected = ["user", "net", "uts", "mnt"].map(|kind| target.namespaces[kind].as_str());
-            assert_eq!(ended.stdout.lines().collect::<Vec<_>>(), expected, "{user:?} {round}");
-            ran += 1;
-        } else {
-            ended.refusal();
-            told += 1;
-        }
-    }
-    assert!(ran > 0 && told > 0, "{ran} ran, {told} were told");
 }
 
 #[test]
@@ -157,6 +118,7 @@ fn status_and_signals_are_passed_on() {
     let ground = Ground::new();
     for user in User::ALL {
         let target = Target::new(&ground, user, &ALL);
+        let before = ground.processes().len();
         for options in [&["-U", "-n"][..], &["-U", "-p"], &[]] {
             assert_eq!(izba(&ground, user, &target.pid(), options, "exit 7").status, 7, "{user:?} {options:?}");
             assert_eq!(
@@ -175,12 +137,11 @@ fn status_and_signals_are_passed_on() {
             running.signal("TERM");
             assert_eq!(running.line(), "caught");
             assert_eq!(running.status(), 9);
-            let before = ground.processes().len();
             let mut running = start("echo up; exec sleep 1000");
             running.signal("KILL");
             assert_eq!(running.status(), 137);
             drop(running);
-            ground.wait_for("the program has ended with izba", || ground.processes().len() <= before);
+            ground.wait_for("the program has ended with izba", || ground.processes().len() == before);
         }
         let missing = run(ground.izba(user).args(["ns", "enter", &target.pid(), "--", "/no/such/program"]));
         missing.failure(127);

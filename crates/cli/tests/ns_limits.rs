@@ -2,19 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use serde_json::Value;
 use support::{Background, Ground, User, run};
-
-const KINDS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
-
-fn inode(pid: i32, kind: &str) -> u64 {
-    fs::metadata(format!("/proc/{pid}/ns/{kind}")).unwrap().ino()
-}
+use target::{NAMES, inode};
 
 fn limits(ground: &Ground, user: User, target: &[&str]) -> Value {
     let ended = run(ground.izba(user).args(["ns", "limits", "--format", "json"]).args(target));
@@ -48,7 +43,7 @@ fn the_limits_are_the_kernels() {
         let level = &shown["levels"][0];
         assert_eq!(level["userNamespace"].as_u64(), Some(inode(i32::try_from(std::process::id()).unwrap(), "user")));
         assert_eq!(level["charged"].as_u64(), Some(user.account().0.into()), "{user:?}");
-        for kind in KINDS {
+        for kind in NAMES {
             let file = fs::read_to_string(format!("/proc/sys/user/max_{kind}_namespaces")).unwrap();
             assert_eq!(of(level, kind)["most"].to_string(), file.trim(), "{user:?} {kind}");
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,6 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::{Background, Ground, User, run};
+use target::{child, inode};
 
 const FORMATS: [&str; 5] = ["html", "svg", "json", "dot", "txt"];
 
@@ -52,13 +54,8 @@ fn house(ground: &Ground, user: User) -> (Background, i32) {
     ]);
     let (process, line) = Background::start(unshare.current_dir(work));
     assert_eq!(line, "up");
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
-    (process, children.trim().parse().unwrap())
-}
-
-fn inode(pid: i32, kind: &str) -> String {
-    let link = fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
-    link.to_str().unwrap().split_once(":[").unwrap().1.trim_end_matches(']').to_owned()
+    let shell = child(process.pid());
+    (process, shell)
 }
 
 fn map(ground: &Ground, user: User, file: &Path) -> String {
@@ -84,7 +81,7 @@ fn every_format_shows_every_namespace_of_a_process() {
         for format in FORMATS {
             let text = map(&ground, user, &out.join(format!("picture.{format}")));
             for kind in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] {
-                assert!(text.contains(&inode(pid, kind)), "{user:?} {format} {kind}");
+                assert!(text.contains(&inode(pid, kind).to_string()), "{user:?} {format} {kind}");
             }
             for word in ["the-bridge", "veth-here", "veth-there", "10.77.1.9/24", "the-house"] {
                 assert!(text.contains(word), "{user:?} {format} {word}");

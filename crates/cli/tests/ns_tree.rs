@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod support;
+mod target;
 
 use std::fs;
 
 use serde_json::Value;
 use support::{Background, Ground, User, run};
+use target::{child, inode};
 
 /// The listing of nested clone programs: a process, its child in a PID namespace, and that one's in another.
 fn nested(ground: &Ground, user: User) -> (Background, [i32; 2]) {
@@ -24,19 +26,10 @@ fn nested(ground: &Ground, user: User) -> (Background, [i32; 2]) {
     (process, [outer, inner])
 }
 
-fn child(pid: i32) -> i32 {
-    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap().trim().parse().unwrap()
-}
-
 fn pids(pid: i32) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
     line.split_whitespace().map(str::to_owned).collect()
-}
-
-fn inode(pid: i32, kind: &str) -> u64 {
-    let link = fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
-    link.to_str().unwrap().split(['[', ']']).nth(1).unwrap().parse().unwrap()
 }
 
 fn tree(ground: &Ground, user: User, options: &[&str]) -> String {

@@ -14,7 +14,7 @@ use crate::parse::signal::Signal;
 use crate::record::Name;
 
 const PLACES: &str = "\
-Runs are written down in IZBA_RUNTIME_DIR; else in /run/izba for root, in $XDG_RUNTIME_DIR/izba
+Runs are written down in IZBA_RUNTIME_DIR; else in /run/izba for root, in $XDG_RUNTIME_DIR/izba \
 for others, or in /tmp/izba-UID. Every user sees its own.";
 
 /// List what runs.
@@ -30,8 +30,8 @@ pub struct PsArgs {
 }
 
 const EXEC: &str = "\
-The program gets what the run's own program got: namespaces, root, user, capabilities, limits and
-environment. What it leaves in the background stays in the run and ends with it; the program
+The program gets what the run's own program got: namespaces, root, user, capabilities, limits and \
+environment. What it leaves in the background stays in the run and ends with it; the program \
 itself ends with this izba, however that ends.
 
 Exit status: as for izba run.";

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +22,9 @@ pub const KINDS: [(&str, &str); 8] = [
     ("cgroup", "-C"),
     ("time", "-T"),
 ];
+
+/// Every kind's name, in the same order.
+pub const NAMES: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
 
 pub const ORDINARY: [User; 2] = [User::Ranges, User::OneId];
 
@@ -47,8 +51,7 @@ impl Target {
     pub fn with(command: &mut Command, script: &str) -> Self {
         let (process, line) = Background::start(command.args(["--fork", "--kill-child", "sh", "-c", script]));
         assert_eq!(line, "up");
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.pid())).unwrap();
-        let pid = children.trim().parse().unwrap();
+        let pid = child(process.pid());
         let link = |kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap().display().to_string();
         Self { pid, namespaces: KINDS.map(|(kind, _)| (kind, link(kind))).into(), process: Some(process) }
     }
@@ -71,6 +74,16 @@ impl Target {
         let link = self.path("uts");
         ground.wait_for("the target has ended", || fs::read_link(Path::new(&link)).is_err());
     }
+}
+
+/// The only child of a process.
+pub fn child(pid: i32) -> i32 {
+    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap().trim().parse().unwrap()
+}
+
+/// The inode number of a process's namespace of this kind.
+pub fn inode(pid: i32, kind: &str) -> u64 {
+    fs::metadata(format!("/proc/{pid}/ns/{kind}")).unwrap().ino()
 }
 
 /// A script that shows the namespace of this kind.

@@ -12,19 +12,20 @@ use super::program::ProgramArgs;
 pub const TARGETS: &str = "\
 TARGET is one of
   1234                 a process
-  web                  a run's name (izba ps), a kept name (izba ns list), or a name of ip netns
-  /run/netns/blue      a file that stands for a namespace, such as /proc/1234/ns/net
+  web                  a run's name, a kept name, or a name of ip netns
+  /run/netns/blue      a file that stands for one, such as /proc/1234/ns/net
   4026532281           a namespace's inode number, also as net:[4026532281]
   id:8123              a namespace's 64-bit id";
 
 const EXAMPLES: &str = "\
-Without options of the kinds above all namespaces of TARGET are entered that aren't yours already.
+Without options of the kinds above all namespaces of TARGET are entered that aren't yours already. \
+Descriptors above 2, which nsenter(1) passes on, are closed.
 
 Examples:
-  izba ns enter 1234                            a shell where process 1234 lives
-  izba ns enter 1234 -n -- ip addr              only its network
-  izba ns enter web -a --root --wd --env        with its root directory, working directory and environment
-  izba ns enter /run/netns/blue -- ss -tln      what listens in a network of ip netns";
+  izba ns enter 1234                        a shell where process 1234 lives
+  izba ns enter 1234 -n -- ip addr          only its network
+  izba ns enter web -a --root --wd --env    also its root, directory, variables
+  izba ns enter /run/netns/blue -- ss -tln  what listens in a kept network";
 
 /// Run a program in existing namespaces.
 #[derive(Debug, Args)]

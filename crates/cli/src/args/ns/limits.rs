@@ -8,7 +8,7 @@ use crate::args::TableFormat;
 use crate::args::ns::enter::TARGETS;
 
 const EXAMPLES: &str = "\
-Namespaces are counted as far as they can be seen. A number with a + has others besides, of which
+Namespaces are counted as far as they can be seen. A number with a + has others besides, of which \
 the kernel doesn't tell who made them.
 
 Examples:

@@ -13,19 +13,19 @@ use crate::parse::hostname;
 use crate::record::Name;
 
 const EXAMPLES: &str = "\
-Everything that isn't asked for stays as it is: root, files, environment, ids and rights. What
-makes a house of them is izba run.
+Everything that isn't asked for stays as it is: root, files, environment, ids and rights. Only \
+descriptors above 2 are closed, which unshare(1) passes on. What makes a house of namespaces is izba run.
 
 Examples:
-  izba ns run -n ip link                        a network namespace: only lo, and that is down
-  izba ns run -p --mount-proc ps                the program is process 1, and sees no other
-  izba ns run -U --map-root -m sh               an ordinary user may mount
-  izba ns run -u --hostname box hostname        another host name
-  izba ns run -T --boottime 86400 uptime        up for a day longer
-  izba ns run -n --keep blue true               a network that stays, and has a name
-  izba ns run -a --map-root --dry-run           what would be done
+  izba ns run -n ip link                  a network with only lo, which is down
+  izba ns run -p --mount-proc ps          the program is process 1, and alone
+  izba ns run -U --map-root -m sh         an ordinary user may mount
+  izba ns run -u --hostname box hostname  another host name
+  izba ns run -T --boottime 86400 uptime  up for a day longer
+  izba ns run -n --keep blue true         a network that stays, and has a name
+  izba ns run -a --map-root --dry-run     what would be done
 
-Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the
+Exit status: the program's own; 128+N when signal N ended it; 125 when izba failed, 126 when the \
 program can't be executed, 127 when it isn't found.";
 
 /// Run a program in new namespaces, with nothing else changed.

@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   izba ns show 1234                    each namespace of process 1234 in short
   izba ns show 1234 -t net             all about its network
-  izba ns show blue                    a network of ip netns: what is in it, and what keeps it alive
+  izba ns show blue                    a network of ip netns, and why it lives
   izba ns show net:[4026532281] --format json";
 
 /// Show everything about one namespace, and what keeps it alive.
