@@ -1,6 +1,7 @@
 //! What is in a namespace: interfaces, mounts, maps, names, clocks and objects, read from outside.
 //!
-//! [`read`] does it for one namespace, [`interfaces_of_all`] for the interfaces of many. What a process in the namespace shows in /proc is
+//! [`read`] does it for one namespace, [`interfaces_of_all`] for the interfaces of many, [`read_seen`] and [`interfaces_seen`] for those of a
+//! survey. What a process in the namespace shows in /proc is
 //! read there; for the rest a short-lived child goes in, for which the caller needs CAP_SYS_ADMIN over the namespace or has to own
 //! the user namespace that owns it: setns(2). The caller itself goes nowhere.
 
@@ -19,11 +20,12 @@ use std::path::PathBuf;
 use izba_sys::Errno;
 
 pub use door::Door;
-pub use peers::interfaces_of_all;
+pub(crate) use door::Way;
+pub use peers::{interfaces_of_all, interfaces_seen};
 
 use crate::idmap::IdRange;
 use crate::namespace::{ClockOffsets, Kind};
-use crate::survey::Id;
+use crate::survey::{Id, Survey};
 use crate::visit::{Errand, Visitors};
 
 /// Why something of a namespace isn't known.
@@ -60,6 +62,21 @@ impl Unreadable {
 /// # Errors
 /// Why it can't be read. That is usual for namespaces of other users.
 pub fn read(id: Id, door: &Door, members: &[i32], networks: &[(Id, Door)]) -> Result<Contents, Unreadable> {
+    let networks: Vec<_> = networks.iter().map(|(id, door)| (*id, Way::Door(door))).collect();
+    read_by(id, Way::Door(door), members, &networks)
+}
+
+/// What is in a namespace of a survey, by whatever leads to it now. The other ends of interfaces are looked for in all networks that were seen.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_seen(survey: &Survey, id: Id) -> Result<Contents, Unreadable> {
+    let members = survey.namespaces.get(&id).map_or(&[][..], |seen| &seen.members);
+    let networks = if id.kind == Kind::Net { peers::networks(survey) } else { Vec::new() };
+    read_by(id, Way::Seen(survey), members, &networks)
+}
+
+fn read_by(id: Id, door: Way<'_>, members: &[i32], networks: &[(Id, Way<'_>)]) -> Result<Contents, Unreadable> {
     match id.kind {
         Kind::User => user(id, door, members).map(Contents::User),
         Kind::Mount => mounts(id, door, members).map(Contents::Mount),
@@ -73,7 +90,7 @@ pub fn read(id: Id, door: &Door, members: &[i32], networks: &[(Id, Door)]) -> Re
 }
 
 /// A file of /proc/PID of a process in the namespace: of a member, or else of a child that goes there for it.
-fn text(id: Id, door: &Door, members: &[i32], file: &str) -> Result<String, Unreadable> {
+fn text(id: Id, door: Way<'_>, members: &[i32], file: &str) -> Result<String, Unreadable> {
     if let Some(text) = member::text(id, members, file) {
         return Ok(text);
     }
@@ -88,7 +105,7 @@ fn text(id: Id, door: &Door, members: &[i32], file: &str) -> Result<String, Unre
 
 const ENTERING: &str = "cannot enter it";
 
-fn user(id: Id, door: &Door, members: &[i32]) -> Result<UserContents, Unreadable> {
+fn user(id: Id, door: Way<'_>, members: &[i32]) -> Result<UserContents, Unreadable> {
     let map = |file| text(id, door, members, file).map(|text| ranges(&text));
     Ok(UserContents {
         uids: map("uid_map")?,
@@ -106,11 +123,11 @@ fn ranges(text: &str) -> Vec<IdRange> {
     text.lines().filter_map(range).collect()
 }
 
-fn mounts(id: Id, door: &Door, members: &[i32]) -> Result<Vec<MountRow>, Unreadable> {
+fn mounts(id: Id, door: Way<'_>, members: &[i32]) -> Result<Vec<MountRow>, Unreadable> {
     text(id, door, members, "mountinfo").map(|text| mounts::rows(&text))
 }
 
-fn names(id: Id, door: &Door) -> Result<Contents, Unreadable> {
+fn names(id: Id, door: Way<'_>) -> Result<Contents, Unreadable> {
     let namespace = door.open(id)?;
     let mut visitors = Visitors::default();
     let visit = visitors.ask(Errand::Names, id, namespace.fd(), None);
@@ -120,7 +137,7 @@ fn names(id: Id, door: &Door) -> Result<Contents, Unreadable> {
 }
 
 /// /proc/PID/timens_offsets is about the time namespace of the next children, which a member's needn't be.
-fn clocks(id: Id, door: &Door, members: &[i32]) -> Result<ClockOffsets, Unreadable> {
+fn clocks(id: Id, door: Way<'_>, members: &[i32]) -> Result<ClockOffsets, Unreadable> {
     if let Some(text) = member::clocks(id, members) {
         return Ok(offsets(&text));
     }

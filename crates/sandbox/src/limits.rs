@@ -12,7 +12,7 @@ use std::io::read_to_string;
 
 use izba_sys::Errno;
 
-use crate::contents::{Contents, Door, Unreadable, read};
+use crate::contents::{Contents, Unreadable, Way, read_seen};
 use crate::namespace::Kind;
 use crate::survey::{Id, Link, SeenNamespace, Survey};
 use crate::visit::{Errand, Visitors, is_own};
@@ -78,9 +78,8 @@ pub fn levels(survey: &Survey, of: Id, uid: Option<u32>) -> Vec<Level> {
 /// Who is root in the user namespace, or else who made it.
 fn root_of(survey: &Survey, user: Id) -> Option<u32> {
     let seen = survey.namespaces.get(&user)?;
-    let maps = Door::to(survey, user).and_then(|door| read(user, &door, &seen.members, &[]).ok());
-    let root = match maps {
-        Some(Contents::User(maps)) => maps.uids.iter().find(|range| range.inside == 0).map(|range| range.outside),
+    let root = match read_seen(survey, user) {
+        Ok(Contents::User(maps)) => maps.uids.iter().find(|range| range.inside == 0).map(|range| range.outside),
         _ => None,
     };
     root.or(seen.owner_uid)
@@ -91,8 +90,7 @@ fn limits_of(survey: &Survey, user: Id) -> Result<[u64; 8], Unreadable> {
     if is_own(user) {
         return Ok(Kind::ALL.map(|kind| most(File::open(path(kind)))));
     }
-    let door = Door::to(survey, user).ok_or(Unreadable::Unknown("nothing leads to it"))?;
-    let namespace = door.open(user)?;
+    let namespace = Way::Seen(survey).open(user)?;
     let mut visitors = Visitors::default();
     let (_, found) = visitors
         .ask(Errand::Limits, user, namespace.fd(), None)

@@ -1,13 +1,16 @@
 //! What is in many network namespaces at once, on real ones. Needs root.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use izba_sandbox::contents::{Contents, Door, Interface, Unreadable, interfaces_of_all, read};
+use izba_sandbox::contents::{
+    Contents, Door, Interface, Unreadable, interfaces_of_all, interfaces_seen, read, read_seen,
+};
 use izba_sandbox::namespace::Kind;
-use izba_sandbox::survey::Id;
+use izba_sandbox::survey::{Detail, Id, Survey};
 
 /// Network namespaces with names of ip-netns(8), removed at the end.
 struct Networks(Vec<String>);
@@ -114,4 +117,22 @@ fn a_path_that_leads_elsewhere_by_now_is_gone() {
     for path in [networks.path(0), PathBuf::from("/etc/passwd"), PathBuf::from("/nonexistent")] {
         assert_eq!(read(own, &Door::Path(path), &[], &[]), Err(Unreadable::Gone));
     }
+}
+
+#[test]
+fn a_member_that_ends_after_the_survey_closes_no_other_way() {
+    let networks = Networks::new("ended", 1);
+    let mut member = Command::new("ip");
+    member.args(["netns", "exec", &networks.0[0], "sh", "-c", "echo up; read end"]);
+    let mut member = member.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(member.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let survey = Survey::take(Detail::Leaders).unwrap();
+    drop(member.stdin.take());
+    member.wait().unwrap();
+    let id = networks.id(0);
+    assert_eq!(survey.namespaces[&id].members.len(), 1);
+    let Contents::Net(alone) = read_seen(&survey, id).unwrap() else { panic!("{id}") };
+    assert_eq!(alone[0].name, "lo");
+    assert_eq!(interfaces_seen(&survey)[&id].as_ref(), Ok(&alone));
 }

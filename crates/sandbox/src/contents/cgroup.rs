@@ -6,13 +6,13 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use super::{Door, ENTERING, Unreadable};
+use super::{ENTERING, Unreadable, Way};
 use crate::cgroup::memberships;
 use crate::survey::Id;
 use crate::visit::{Errand, Visitors, is_own};
 
 /// The root in each hierarchy, as the caller sees it: its controllers, empty for cgroup v2, and the path.
-pub(super) fn read(id: Id, door: &Door, members: &[i32]) -> Result<Vec<(String, String)>, Unreadable> {
+pub(super) fn read(id: Id, door: Way<'_>, members: &[i32]) -> Result<Vec<(String, String)>, Unreadable> {
     if is_own(id) {
         let text = std::fs::read_to_string("/proc/self/cgroup").map_err(|_| NOWHERE)?;
         return Ok(memberships(&text).map(|(hierarchy, _)| (hierarchy.to_owned(), "/".to_owned())).collect());

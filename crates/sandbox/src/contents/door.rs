@@ -1,13 +1,13 @@
 //! The way to a namespace.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use izba_sys::nsfs;
-use izba_sys::path::{CWD, Mode, OFlags, fstat, fstatfs, openat};
+use izba_sys::Errno;
 
 use super::Unreadable;
-use crate::survey::{Id, Survey};
+use crate::survey::{Id, Survey, identify, open_namespace};
 
 /// What leads to a namespace.
 #[derive(Debug)]
@@ -41,18 +41,40 @@ impl Door {
         path.or_else(|| survey.open(id).ok().map(Self::Descriptor))
     }
 
-    /// Opens the namespace `id`. A path may lead elsewhere by now: a process has ended or has moved.
-    pub(crate) fn open(&self, id: Id) -> Result<Opened<'_>, Unreadable> {
+    fn open(&self, id: Id) -> Result<Opened<'_>, Unreadable> {
         let opened = match self {
             Self::Descriptor(fd) => Opened::Borrowed(fd.as_fd()),
-            Self::Path(path) => {
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-                let opened = openat(CWD, path, flags, Mode::empty());
-                Opened::Owned(opened.map_err(Unreadable::refused("cannot open it"))?)
-            }
+            Self::Path(path) => Opened::Owned(open_namespace(path).map_err(|error| refused(&error))?),
         };
-        let is_namespace = fstatfs(opened.fd()).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(nsfs::NSFS_MAGIC));
-        let is_this = fstat(opened.fd()).is_ok_and(|stat| stat.st_ino == id.inode);
-        if is_namespace && is_this { Ok(opened) } else { Err(Unreadable::Gone) }
+        if identify(opened.fd()) == Ok(id) { Ok(opened) } else { Err(Unreadable::Gone) }
+    }
+}
+
+/// Something else than a namespace is at the path by now, where one was.
+fn refused(error: &io::Error) -> Unreadable {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        None | Some(Errno::NOTTY) => Unreadable::Gone,
+        Some(errno) => Unreadable::refused("cannot open it")(errno),
+    }
+}
+
+/// How namespaces are opened when they are needed. Thousands of them are open one at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// By this door, which is one namespace's.
+    Door(&'a Door),
+    /// By whatever leads there: a process that has ended since the survey doesn't close the other ways.
+    Seen(&'a Survey),
+}
+
+impl<'a> Way<'a> {
+    /// Opens the namespace `id`, and no other one. A path may lead elsewhere by now: a process has ended or has moved.
+    pub(crate) fn open(self, id: Id) -> Result<Opened<'a>, Unreadable> {
+        match self {
+            Self::Door(door) => door.open(id),
+            Self::Seen(survey) => {
+                survey.open(id).map(Opened::Owned).map_err(|_| Unreadable::Unknown("nothing leads to it for you"))
+            }
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::read_to_string;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::{Door, ENTERING, IpcContents, Unreadable};
+use super::{ENTERING, IpcContents, Unreadable, Way};
 use crate::survey::Id;
 use crate::visit::{Errand, Visitors};
 
 /// What is in the IPC namespace.
-pub(super) fn read(id: Id, door: &Door) -> Result<IpcContents, Unreadable> {
+pub(super) fn read(id: Id, door: Way<'_>) -> Result<IpcContents, Unreadable> {
     let namespace = door.open(id)?;
     let mut visitors = Visitors::default();
     let visit = visitors.ask(Errand::Objects, id, namespace.fd(), None);

@@ -15,6 +15,8 @@ use super::rtnetlink::{self, Message, Question, attributes, number, text};
 pub(super) struct Conversation {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    /// The number of the last question.
+    sequence: u32,
 }
 
 /// An interface, and what else is needed to find its other end.
@@ -32,7 +34,7 @@ const TRIES: usize = 10;
 
 impl Conversation {
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, buffer: vec![0; 32 << 10] }
+        Self { socket, buffer: vec![0; 32 << 10], sequence: 0 }
     }
 
     /// All interfaces with their addresses, by index.
@@ -74,31 +76,47 @@ impl Conversation {
     }
 
     fn ask<T>(&mut self, question: &Question, read: fn(&Message<'_>) -> Option<T>) -> io::Result<Vec<T>> {
-        netlink::send(self.socket.as_fd(), question.bytes())?;
-        let mut answers = Vec::new();
-        loop {
+        self.sequence = self.sequence.wrapping_add(1);
+        netlink::send(self.socket.as_fd(), &question.numbered(self.sequence))?;
+        let mut answer = Answer::new(self.sequence, question.wants_all());
+        while !answer.is_whole {
             let length = netlink::receive(self.socket.as_fd(), &mut self.buffer)?;
-            let received = self.buffer.get(..length).unwrap_or_default();
-            if take(received, read, &mut answers)? || !question.wants_all() {
-                return Ok(answers);
-            }
+            answer.take(self.buffer.get(..length).unwrap_or_default(), read)?;
         }
+        if answer.has_changed { Err(io::ErrorKind::Interrupted.into()) } else { Ok(answer.found) }
     }
 }
 
-/// Takes the answers out of what was received. True at the end of a list.
-fn take<T>(received: &[u8], read: fn(&Message<'_>) -> Option<T>, answers: &mut Vec<T>) -> io::Result<bool> {
-    for message in rtnetlink::messages(received) {
-        let message = message?;
-        if message.says_changed() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        if message.is_end()? {
-            return Ok(true);
-        }
-        answers.extend(read(&message));
+/// What has come of an answer so far.
+struct Answer<T> {
+    sequence: u32,
+    /// Is it a list?
+    wants_all: bool,
+    found: Vec<T>,
+    /// The list has changed while the kernel wrote it. It goes on all the same, and is read to its end: the kernel has no other one
+    /// for this socket before.
+    has_changed: bool,
+    is_whole: bool,
+}
+
+impl<T> Answer<T> {
+    fn new(sequence: u32, wants_all: bool) -> Self {
+        Self { sequence, wants_all, found: Vec::new(), has_changed: false, is_whole: false }
     }
-    Ok(false)
+
+    /// Takes what belongs to the answer out of what was received.
+    fn take(&mut self, received: &[u8], read: fn(&Message<'_>) -> Option<T>) -> io::Result<()> {
+        for message in rtnetlink::messages(received) {
+            let message = message?;
+            if !message.answers(self.sequence) || self.is_whole {
+                continue;
+            }
+            self.has_changed |= message.says_changed();
+            self.is_whole = message.is_end()? || !self.wants_all;
+            self.found.extend(read(&message));
+        }
+        Ok(())
+    }
 }
 
 fn interface(message: &Message<'_>) -> Option<FoundInterface> {
@@ -190,7 +208,35 @@ mod tests {
     #[test]
     fn malformed_answers_are_errors() {
         for bytes in [&[1_u8; 3][..], &[0; 16], &[0xff; 20]] {
-            assert!(take(bytes, interface, &mut Vec::new()).is_err(), "{bytes:?}");
+            assert!(Answer::new(0, true).take(bytes, interface).is_err(), "{bytes:?}");
+        }
+    }
+
+    /// A message with nothing in it but its type, its flags and its sequence.
+    fn message(kind: u16, flags: u16, sequence: u32) -> Vec<u8> {
+        let mut bytes = [[20, 0, 0, 0], [0; 4], sequence.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        bytes[0..4].copy_from_slice(&20_u32.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_changed_list_is_read_to_its_end() {
+        const CHANGED: u16 = 0x10;
+        let mut answer = Answer::new(2, true);
+        answer.take(&message(16, CHANGED, 2), |_| Some(())).unwrap();
+        assert_eq!((answer.has_changed, answer.is_whole), (true, false));
+        answer.take(&[message(16, 0, 2), message(3, 0, 2)].concat(), |_| Some(())).unwrap();
+        assert!(answer.has_changed && answer.is_whole);
+    }
+
+    #[test]
+    fn what_answers_another_question_is_passed_over() {
+        for wants_all in [true, false] {
+            let mut answer = Answer::new(2, wants_all);
+            answer.take(&[message(16, 0x10, 1), message(2, 0, 1), message(3, 0, 1)].concat(), |_| Some(())).unwrap();
+            assert_eq!((answer.found.len(), answer.has_changed, answer.is_whole), (0, false, false));
         }
     }
 }

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::net::{Conversation, FoundInterface, errno};
-use super::{Door, ENTERING, Interface, Peer, Unreadable};
-use crate::survey::Id;
+use super::{Door, ENTERING, Interface, Peer, Unreadable, Way};
+use crate::namespace::Kind;
+use crate::survey::{Id, Survey};
 use crate::visit::{Errand, Visitors, is_own};
 
 /// More candidates than this are told apart by their hardware addresses first.
@@ -21,8 +22,24 @@ const MOST: usize = 256;
 ///
 /// Takes some ten microseconds for each and one descriptor at a time.
 pub fn interfaces_of_all(namespaces: &[(Id, Door)]) -> BTreeMap<Id, Result<Vec<Interface>, Unreadable>> {
+    let ways: Vec<_> = namespaces.iter().map(|(id, door)| (*id, Way::Door(door))).collect();
+    interfaces_by(&ways)
+}
+
+/// The interfaces of all network namespaces of a survey, each opened by whatever leads to it now.
+pub fn interfaces_seen(survey: &Survey) -> BTreeMap<Id, Result<Vec<Interface>, Unreadable>> {
+    interfaces_by(&networks(survey))
+}
+
+/// All network namespaces of a survey.
+pub(super) fn networks(survey: &Survey) -> Vec<(Id, Way<'_>)> {
+    let all = survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
+    all.map(|&id| (id, Way::Seen(survey))).collect()
+}
+
+fn interfaces_by(namespaces: &[(Id, Way<'_>)]) -> BTreeMap<Id, Result<Vec<Interface>, Unreadable>> {
     let mut visitors = Visitors::default();
-    let found = namespaces.iter().map(|(id, door)| look_into(&mut visitors, *id, door)).collect();
+    let found = namespaces.iter().map(|&(id, door)| look_into(&mut visitors, id, door)).collect();
     let place_of = namespaces.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
     let mut look = Look { visitors, namespaces, found, place_of };
     look.find_peers();
@@ -31,12 +48,16 @@ pub fn interfaces_of_all(namespaces: &[(Id, Door)]) -> BTreeMap<Id, Result<Vec<I
 }
 
 /// The interfaces of one, with the other ends in `candidates`. Shows each candidate to the kernel once.
-pub(super) fn interfaces_of_one(id: Id, door: &Door, candidates: &[(Id, Door)]) -> Result<Vec<Interface>, Unreadable> {
+pub(super) fn interfaces_of_one(
+    id: Id,
+    door: Way<'_>,
+    candidates: &[(Id, Way<'_>)],
+) -> Result<Vec<Interface>, Unreadable> {
     let mut visitors = Visitors::default();
     let mut found = look_into(&mut visitors, id, door)?;
     let wanted = found.iter().any(|one| one.link_namespace.is_some());
     let numbers = if wanted {
-        numbers(&mut conversation(&mut visitors, id, door)?, candidates.iter().map(|(id, door)| (*id, door)))
+        numbers(&mut conversation(&mut visitors, id, door)?, candidates.iter().copied())
     } else {
         HashMap::new()
     };
@@ -57,27 +78,27 @@ impl FoundInterface {
     }
 }
 
-fn conversation(visitors: &mut Visitors, id: Id, door: &Door) -> Result<Conversation, Unreadable> {
+fn conversation(visitors: &mut Visitors, id: Id, door: Way<'_>) -> Result<Conversation, Unreadable> {
     let namespace = door.open(id)?;
     let visit = visitors.ask(Errand::Socket, id, namespace.fd(), None);
     let (_, found) = visit.map_err(Unreadable::refused(ENTERING))?;
     found.descriptors.into_iter().next().map(Conversation::new).ok_or(Unreadable::Gone)
 }
 
-fn look_into(visitors: &mut Visitors, id: Id, door: &Door) -> Result<Vec<FoundInterface>, Unreadable> {
+fn look_into(visitors: &mut Visitors, id: Id, door: Way<'_>) -> Result<Vec<FoundInterface>, Unreadable> {
     let interfaces = conversation(visitors, id, door)?.interfaces();
     interfaces.map_err(|error| Unreadable::Refused { doing: "cannot list its interfaces", errno: errno(&error) })
 }
 
 /// What the namespace at the other end of the conversation calls each of these.
-fn numbers<'a>(conversation: &mut Conversation, candidates: impl Iterator<Item = (Id, &'a Door)>) -> HashMap<i32, Id> {
-    let number = |(id, door): (Id, &Door)| Some((conversation.number_of(door.open(id).ok()?.fd())?, id));
+fn numbers<'a>(conversation: &mut Conversation, candidates: impl Iterator<Item = (Id, Way<'a>)>) -> HashMap<i32, Id> {
+    let number = |(id, door): (Id, Way<'_>)| Some((conversation.number_of(door.open(id).ok()?.fd())?, id));
     candidates.filter_map(number).collect()
 }
 
 struct Look<'a> {
     visitors: Visitors,
-    namespaces: &'a [(Id, Door)],
+    namespaces: &'a [(Id, Way<'a>)],
     /// In the same order.
     found: Vec<Result<Vec<FoundInterface>, Unreadable>>,
     place_of: HashMap<Id, usize>,
@@ -126,13 +147,13 @@ impl Look<'_> {
     /// The numbers by which a namespace knows those that its interfaces lead to.
     fn numbers(&mut self, place: usize, places: &Places) -> HashMap<i32, Id> {
         let open: Vec<FoundInterface> = self.interfaces(place).iter().filter(|one| one.is_open()).cloned().collect();
-        let Some((id, door)) = self.namespaces.get(place).filter(|_| !open.is_empty()) else { return HashMap::new() };
-        let Ok(mut conversation) = conversation(&mut self.visitors, *id, door) else { return HashMap::new() };
+        let Some(&(id, door)) = self.namespaces.get(place).filter(|_| !open.is_empty()) else { return HashMap::new() };
+        let Ok(mut conversation) = conversation(&mut self.visitors, id, door) else { return HashMap::new() };
         let mut known = HashMap::new();
         for one in open {
             let Some(number) = one.link_namespace.filter(|number| !known.contains_key(number)) else { continue };
             let candidates = self.candidates(&one, places, &mut conversation);
-            let shown = candidates.iter().filter_map(|&place| self.namespaces.get(place)).map(|(id, door)| (*id, door));
+            let shown = candidates.iter().filter_map(|&place| self.namespaces.get(place)).copied();
             for (id, door) in shown {
                 known.extend(numbers(&mut conversation, std::iter::once((id, door))));
                 if known.contains_key(&number) {
@@ -141,9 +162,9 @@ impl Look<'_> {
             }
         }
         // Whoever may look into nothing but its own may still show what it can open.
-        if is_own(*id) {
+        if is_own(id) {
             let closed = self.namespaces.iter().zip(&self.found).filter(|(_, found)| found.is_err());
-            known.extend(numbers(&mut conversation, closed.map(|((id, door), _)| (*id, door))));
+            known.extend(numbers(&mut conversation, closed.map(|(&closed, _)| closed)));
         }
         known
     }

@@ -81,8 +81,11 @@ impl Question {
         self
     }
 
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The question as it is sent under this number, which its answers have too.
+    pub fn numbered(&self, sequence: u32) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        bytes
     }
 
     /// Is a whole list wanted, and not one thing?
@@ -114,6 +117,7 @@ pub(super) fn link_elsewhere(namespace: i32, index: u32) -> Question {
 pub(super) struct Message<'a> {
     kind: u16,
     flags: u16,
+    sequence: u32,
     payload: &'a [u8],
 }
 
@@ -132,14 +136,21 @@ pub(super) struct Address<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// Is it an answer to the question of this number? What is left of an older one is not.
+    pub fn answers(&self, sequence: u32) -> bool {
+        self.sequence == sequence
+    }
+
     pub fn says_changed(&self) -> bool {
         self.flags & NLM_F_DUMP_INTR != 0
     }
 
-    /// Is it the end of a list? An error of the kernel's is one here; its number 0 is an acknowledgement.
+    /// Is it the end of a list? An error of the kernel's is one here, and so is a list that ends with one; the number 0 is an acknowledgement.
     pub fn is_end(&self) -> io::Result<bool> {
         match (self.kind, number(self.payload).map(u32::cast_signed)) {
-            (NLMSG_ERROR, Some(errno)) if errno != 0 => Err(Errno::from_raw_os_error(-errno).into()),
+            (NLMSG_ERROR | NLMSG_DONE, Some(errno)) if errno < 0 => {
+                Err(Errno::from_raw_os_error(errno.saturating_neg()).into())
+            }
             (NLMSG_ERROR | NLMSG_DONE, _) => Ok(true),
             _ => Ok(false),
         }
@@ -189,7 +200,8 @@ fn first_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
     let payload = bytes.get(HEADER..length)?;
     let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
     let flags = u16::from_ne_bytes(*bytes.get(6..)?.first_chunk()?);
-    Some((Message { kind, flags, payload }, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+    let sequence = number(bytes.get(8..)?)?;
+    Some((Message { kind, flags, sequence, payload }, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
 /// Attributes and their values: struct rtattr. What follows a malformed one is left out.
@@ -224,7 +236,8 @@ mod tests {
     #[test]
     fn a_question_says_how_long_it_is() {
         let question = link_elsewhere(-1, 7);
-        assert_eq!((question.bytes().len(), number(question.bytes())), (40, Some(40)));
+        let sent = question.numbered(3);
+        assert_eq!((sent.len(), number(&sent), number(&sent[8..])), (40, Some(40), Some(3)));
         assert!(!question.wants_all() && all_links().wants_all());
     }
 
@@ -244,10 +257,11 @@ mod tests {
     #[test]
     fn errors_and_ends_are_told_apart() {
         let minus_one = (-1_i32).to_ne_bytes();
-        let message = |kind, payload| Message { kind, flags: 0, payload };
+        let message = |kind, payload| Message { kind, flags: 0, sequence: 0, payload };
         assert!(message(NLMSG_DONE, &[]).is_end().unwrap());
         assert!(message(NLMSG_ERROR, &[0; 4]).is_end().unwrap());
         assert!(!message(RTM_NEWLINK, &[]).is_end().unwrap());
+        assert_eq!(message(NLMSG_DONE, &minus_one).is_end().unwrap_err().raw_os_error(), Some(1));
         assert_eq!(message(NLMSG_ERROR, &minus_one).is_end().unwrap_err().raw_os_error(), Some(1));
     }
 }

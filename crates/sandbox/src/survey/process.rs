@@ -126,18 +126,33 @@ pub(super) fn link(dir: BorrowedFd<'_>, path: &CStr) -> Result<Option<Id>, Errno
 
 /// Parent, PIDs and command.
 fn describe(dir: BorrowedFd<'_>, process: &mut SeenProcess) -> Result<(), Errno> {
-    let mut buffer = [0; LONGEST_COMMAND];
-    let text = String::from_utf8_lossy(file(dir, c"status", &mut buffer)?).into_owned();
-    let status = Status::parse(&text);
-    process.command = status.command(file(dir, c"cmdline", &mut buffer)?);
+    let status = status(dir, c"status")?;
+    process.command = status.command(&file(dir, c"cmdline", LONGEST_COMMAND)?);
     process.parent = status.parent;
     process.pids = if status.pids.is_empty() { vec![process.pid] } else { status.pids };
     Ok(())
 }
 
-/// The start of a file, as far as it fits.
-pub(super) fn file<'b>(dir: BorrowedFd<'_>, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+/// A status file. Its groups, of which there may be 65536, come before its PIDs.
+pub(super) fn status(dir: BorrowedFd<'_>, path: &CStr) -> Result<Status, Errno> {
+    file(dir, path, LONGEST_STATUS).map(|text| Status::parse(&String::from_utf8_lossy(&text)))
+}
+
+/// 65536 groups of up to ten digits take less.
+const LONGEST_STATUS: usize = 1 << 20;
+
+/// A file as far as it is no longer than this.
+fn file(dir: BorrowedFd<'_>, name: &CStr, most: usize) -> Result<Vec<u8>, Errno> {
     let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let length = read_bytes(&file, &mut *buffer)?;
-    Ok(buffer.get(..length).unwrap_or_default())
+    let mut text = Vec::new();
+    let mut part = [0; 4096];
+    while text.len() < most {
+        let length = read_bytes(&file, &mut part)?;
+        if length == 0 {
+            break;
+        }
+        text.extend_from_slice(part.get(..length).unwrap_or_default());
+    }
+    text.truncate(most);
+    Ok(text)
 }

@@ -12,10 +12,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// Takes the whole text. What is missing or no number stays empty: a kernel before Linux 4.1 has no NSpid.
+    /// Takes the whole text. What is missing or no number stays empty: a kernel before Linux 4.1 has no NSpid. A line that doesn't
+    /// end was cut, and so may be its last number: it is left out.
     pub fn parse(text: &str) -> Self {
         let mut status = Self::default();
-        for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        for (key, value) in lines(text).filter_map(|line| line.split_once(':')) {
             let value = value.trim_start();
             match key {
                 "Name" => status.name = unescape(value),
@@ -36,6 +37,11 @@ impl Status {
         }
         String::from_utf8_lossy(&cmdline[..end]).replace('\0', " ")
     }
+}
+
+/// Those that end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }
 
 /// The kernel writes a line end as `\n` and a backslash as `\\`.
@@ -73,6 +79,7 @@ mod tests {
     fn what_is_missing_stays_empty() {
         assert_eq!(Status::parse(""), Status::default());
         assert_eq!(Status::parse("PPid:\tx\nNSpid:\t1\tx\t3\nrubbish").pids, [1]);
+        assert!(Status::parse("NSpid:\t4635\t2").pids.is_empty(), "it may have been 4635 and 21");
     }
 
     #[test]

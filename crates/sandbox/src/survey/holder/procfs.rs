@@ -6,8 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use izba_sys::path::{OFlags, fstat, major, minor};
 
 use super::super::Id;
-use super::super::process::{file, link};
-use super::super::status::Status;
+use super::super::process::{link, status};
 use super::Mounted;
 use super::mount::at_mount_point;
 use crate::mountinfo::MountLine;
@@ -55,7 +54,6 @@ fn shown(proc: &OwnedFd, mounted: &Mounted, device: &str) -> Option<Id> {
 
 /// The caller's own, if it is that one: nobody has to be asked then. There the caller has one PID, from further out it has more.
 fn own(mount: BorrowedFd<'_>) -> Option<Id> {
-    let mut buffer = [0; 4096];
-    let status = Status::parse(&String::from_utf8_lossy(file(mount, c"self/status", &mut buffer).ok()?));
+    let status = status(mount, c"self/status").ok()?;
     (status.pids.len() == 1).then(|| link(mount, c"self/ns/pid").ok()?)?
 }

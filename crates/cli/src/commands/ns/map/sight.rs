@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use izba_sandbox::contents::{Contents, Interface, Unreadable, interfaces_of_all};
+use izba_sandbox::contents::{Contents, Interface, Unreadable, interfaces_seen};
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::Id;
 use izba_sys::process::uname;
@@ -10,7 +10,7 @@ use izba_sys::process::uname;
 use super::about::About;
 use super::compose::Seen;
 use crate::commands::ns::look::Look;
-use crate::commands::ns::show::details::{Finder, networks};
+use crate::commands::ns::show::details::Finder;
 use crate::failure::Result;
 
 /// One look at the machine.
@@ -26,7 +26,7 @@ impl Sight {
     /// Looks. What may not be read is left out, and told in the picture where it would be.
     pub fn take() -> Result<Self> {
         let (look, finder) = Finder::look()?;
-        let interfaces = interfaces_of_all(&networks(&look));
+        let interfaces = interfaces_seen(&look.survey);
         let about = look.survey.namespaces.keys().filter_map(|&id| Some((id, about(&finder, &look, &interfaces, id)?)));
         let about = about.collect();
         let interfaces = interfaces.into_iter().filter_map(|(id, found)| Some((id, found.ok()?))).collect();

@@ -1,6 +1,6 @@
 //! All that is known of a namespace, collected for whatever shows it.
 
-use izba_sandbox::contents::{Contents, Door, Unreadable, read};
+use izba_sandbox::contents::{Contents, Unreadable, read_seen};
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::holder::{Holder, Holders, Search};
 use izba_sandbox::survey::{Detail, Id, Link, SeenNamespace, SeenProcess};
@@ -30,14 +30,7 @@ impl Finder {
 
     /// All about one; `None` where it isn't in the survey.
     pub fn details<'a>(&self, look: &'a Look, id: Id) -> Option<Details<'a>> {
-        let seen = look.survey.namespaces.get(&id)?;
-        let contents = match Door::to(&look.survey, id) {
-            Some(door) if id.kind == Kind::Net => read(id, &door, &seen.members, &networks(look)),
-            Some(door) => read(id, &door, &seen.members, &[]),
-            None if id.kind == Kind::Pid => Ok(Contents::Pid),
-            None => Err(Unreadable::Unknown("nothing leads to it for you")),
-        };
-        self.details_with(look, id, contents)
+        self.details_with(look, id, read_seen(&look.survey, id))
     }
 
     /// All about one whose contents have been read with those of others.
@@ -53,12 +46,6 @@ impl Finder {
         let (parents, above) = parents(look, seen);
         Some(Details { look, seen, parents, above, contents, holders })
     }
-}
-
-/// The way to each network namespace: where the other ends of interfaces may be.
-pub fn networks(look: &Look) -> Vec<(Id, Door)> {
-    let all = look.survey.namespaces.keys().filter(|id| id.kind == Kind::Net);
-    all.filter_map(|&id| Some((id, Door::to(&look.survey, id)?))).collect()
 }
 
 /// What we have opened ourselves, or were given to look at, explains nothing.
