@@ -61,7 +61,9 @@ impl Table {
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
         let cells = row.iter().zip(&self.titles).zip(widths).map(|((cell, title), &width)| {
-            if title.number { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+            // A width of format! is 65535 at most, and a cell may be somebody's endless text.
+            let room = " ".repeat(width.saturating_sub(cell.chars().count()));
+            if title.number { room + cell } else { cell.clone() + &room }
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     }
@@ -105,6 +107,15 @@ mod tests {
     fn columns_are_aligned_and_control_characters_replaced() {
         let expected = "TYPE      PID  COMMAND\nnet         7  sleep ?[2J infinity\ncgroup  12345\n";
         assert_eq!(written(None), expected);
+    }
+
+    #[test]
+    fn a_cell_may_be_longer_than_a_width_can_be() {
+        let mut table = Table::new(vec![words("ADDRESSES"), words("COMMAND")]);
+        table.row(vec!["x".repeat(70_000), "y".repeat(70_000)]);
+        let mut out = Vec::new();
+        table.write(&mut out, None).unwrap();
+        assert_eq!(out.len(), "ADDRESSES".len() + (70_000 - 9) + 2 + "COMMAND\n".len() + 70_000 + 2 + 70_000 + 1);
     }
 
     #[test]

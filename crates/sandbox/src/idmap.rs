@@ -23,6 +23,11 @@ impl IdRange {
         Self { inside, outside, count: 1 }
     }
 
+    /// As the command line has it.
+    fn option(self) -> String {
+        format!("{}:{}:{}", self.inside, self.outside, self.count)
+    }
+
     fn inside_end(self) -> u64 {
         u64::from(self.inside) + u64::from(self.count)
     }
@@ -80,7 +85,7 @@ impl IdMap {
         }
         for (index, range) in ranges.iter().enumerate() {
             if let Some(other) = ranges[..index].iter().find(|other| other.overlaps(*range)) {
-                return Err(format!("the id ranges {other:?} and {range:?} overlap"));
+                return Err(format!("the id ranges {} and {} overlap", other.option(), range.option()));
             }
         }
         Ok(Self(ranges))

@@ -75,6 +75,10 @@ fn forward(program: i32, signal: i32) {
 /// Ends the program, and with PID 1 everything in its namespace.
 fn end(program: i32) -> ! {
     let _gone = signal::kill(program, signal::SIGKILL);
+    if program > 1 {
+        // It leads a session and a group, which has what a shell runs for it.
+        let _gone = signal::kill(-program, signal::SIGKILL);
+    }
     let _gone = process::wait(WaitOptions::empty());
     process::exit(128 + signal::SIGKILL)
 }

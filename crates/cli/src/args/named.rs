@@ -69,7 +69,7 @@ pub struct KillArgs {
     #[arg(value_name = "NAME")]
     pub name: Name,
     /// The signal, by name or number. KILL ends everything in a run that has a PID namespace of its own.
-    #[arg(value_name = "SIGNAL", default_value = "TERM")]
+    #[arg(value_name = "SIGNAL", default_value = "TERM", allow_hyphen_values = true)]
     pub signal: Signal,
 }
 

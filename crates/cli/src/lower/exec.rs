@@ -90,6 +90,11 @@ fn account(args: &ExecArgs, record: &Record) -> Result<Account> {
             let found = accounts(record)?.find(&UserSpec { user: Who::Id(intent.uid), group: None });
             Ok(Account { shell: found.ok().and_then(|found| found.shell), ..own })
         }
+        // Numbers need no files, which the run's own programs may have made into anything.
+        Some(UserSpec { user: Who::Id(uid), group: Some(Who::Id(gid)) }) => {
+            let ids = Ids { uid: *uid, gid: *gid, groups: Vec::new() };
+            Ok(Account { ids, name: None, home: None, shell: None })
+        }
         Some(spec) => accounts(record)?.find(spec).map_err(|error| Failure::from_error(&error)),
     }
 }

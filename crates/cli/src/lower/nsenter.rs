@@ -1,6 +1,6 @@
 //! `izba ns enter`: what is asked for, as nsenter(1) understands it.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use izba_sandbox::cgroup;
@@ -9,7 +9,7 @@ use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::rootfs::CallerRoot;
 use izba_sandbox::sandbox::{Ids, Sandbox, User, WorkingDirectory};
-use izba_sandbox::survey::open_namespace;
+use izba_sandbox::survey::{identify, open_namespace};
 use izba_sys::{Errno, nsfs};
 
 use super::{c_string, kept};
@@ -69,7 +69,7 @@ fn namespaces(named: &[Kind], target: &Target) -> Result<Namespaces> {
         }
     }
     if let Some(path) = namespaces.joined(Kind::Pid) {
-        refuse_without_init(path)?;
+        refuse_closed_pids(path)?;
     }
     Ok(namespaces)
 }
@@ -92,15 +92,33 @@ fn inode(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found))
 }
 
-/// Linux 6.11 tells; on older ones the fork fails with ENOMEM.
-fn refuse_without_init(path: &Path) -> Result<()> {
-    let gone = open_namespace(path).is_ok_and(|namespace| nsfs::pid_from(namespace.as_fd(), 1) == Err(Errno::SRCH));
-    if gone {
+/// setns(2): into the caller's own PID namespace and those below it, and only where process 1 is there. Linux 6.11 tells that; on older
+/// ones the fork fails with ENOMEM.
+fn refuse_closed_pids(path: &Path) -> Result<()> {
+    let Ok(namespace) = open_namespace(path) else { return Ok(()) };
+    if !is_below_own(&namespace) {
+        return Err(Failure::new("a PID namespace that yours lies in, or that lies beside it, can't be entered")
+            .because("setns(2): only one's own PID namespace and those below it can be joined")
+            .remedy("run izba outside, or leave the PID namespace out by naming the other kinds (-n, -u, ...)"));
+    }
+    if nsfs::pid_from(namespace.as_fd(), 1) == Err(Errno::SRCH) {
         return Err(Failure::new("nobody can enter this PID namespace any more: its process 1 has ended")
             .because("pid_namespaces(7): without it the kernel makes no process there")
             .remedy("leave the PID namespace out by naming the other kinds (-n, -u, ...)"));
     }
     Ok(())
+}
+
+fn is_below_own(namespace: &OwnedFd) -> bool {
+    let own = inode(Path::new("/proc/self/ns/pid"));
+    let mut at = namespace.try_clone().ok();
+    while let Some(here) = at {
+        if identify(here.as_fd()).ok().map(|id| id.inode) == own {
+            return true;
+        }
+        at = nsfs::parent(here.as_fd()).ok();
+    }
+    false
 }
 
 /// The process that an option needs.

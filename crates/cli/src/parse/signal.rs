@@ -11,9 +11,9 @@ pub struct Signal(pub i32);
 impl FromStr for Signal {
     type Err = String;
 
-    /// Takes `TERM`, `SIGTERM`, `term`, `RTMIN+3`, `RTMAX-1` and `15`.
+    /// Takes `TERM`, `SIGTERM`, `term`, `RTMIN+3`, `RTMAX-1` and `15`; a dash before it, as kill(1) has it, says nothing more.
     fn from_str(text: &str) -> Result<Self, String> {
-        let upper = text.to_ascii_uppercase();
+        let upper = text.strip_prefix('-').unwrap_or(text).to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         let number = name.parse().ok().filter(|_| name.bytes().all(|byte| byte.is_ascii_digit()));
         number
@@ -54,6 +54,8 @@ mod tests {
             ("SIGTERM", 15),
             ("sigkill", 9),
             ("9", 9),
+            ("-9", 9),
+            ("-KILL", 9),
             ("64", 64),
             ("RTMIN", 34),
             ("SIGRTMIN+3", 37),
