@@ -198,8 +198,14 @@ fn named(shown: &str, caller: &Caller) -> Result<Target> {
 
 /// A file that stands for a namespace.
 fn place(path: &Path) -> Result<Held> {
-    let failed =
-        |error| Failure::new(format!("{} stands for no namespace", path.display())).caused_by(&error).remedy(FILES);
+    let failed = |error: std::io::Error| {
+        let shown = path.display();
+        // What open_namespace says of a file that isn't one: ENOTTY.
+        if error.raw_os_error() == Some(Errno::NOTTY.raw_os_error()) {
+            return Failure::new(format!("{shown} stands for no namespace")).remedy(FILES);
+        }
+        Failure::new(format!("cannot open {shown}")).caused_by(&error)
+    };
     open_namespace(path).and_then(|namespace| Held::new(namespace, None)).map_err(failed)
 }
 

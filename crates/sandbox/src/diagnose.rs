@@ -141,8 +141,8 @@ fn namespaces(kinds: &[Kind], errno: Errno) -> Option<Hint> {
     let around = Circumstances::read();
     if errno == Errno::PERM && !kinds.contains(&Kind::User) && !around.caller.may("SYS_ADMIN") {
         return Some(Hint::new(
-            "only with a new user namespace can an ordinary user make other namespaces",
-            "add a user namespace in which you are root (izba ns run --map-root), or run izba as root",
+            "without CAP_SYS_ADMIN, which root lacks in a container too, other namespaces are made only in a new user namespace",
+            "add a user namespace in which you are root (izba ns run --map-root), or run izba as root of the machine",
         ));
     }
     let user = if kinds.contains(&Kind::User) { CloneFlags::NEWUSER } else { CloneFlags::empty() };
