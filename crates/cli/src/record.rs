@@ -15,7 +15,7 @@ pub use text::Text;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,8 @@ use izba_sandbox::survey::Id;
 use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
 use izba_sys::signal::check_running;
 use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
 
 /// The layout of the document: a new number for a change that readers would stumble over.
 const VERSION: u32 = 1;
@@ -45,6 +47,8 @@ pub struct Record {
     pub program: Process,
     /// In seconds after 1970.
     pub started_at: u64,
+    /// The PID namespace of izba, where these ids mean something: its inode number.
+    pub pid_namespace: Option<u64>,
     /// As the user named it.
     pub root: Text,
     pub command: Vec<Text>,
@@ -126,6 +130,7 @@ impl Record {
             first: Process::running(child.pid()),
             program: Process::running(child.program())?,
             started_at: now(),
+            pid_namespace: own_pid_namespace(),
             root: Text(asked.root.as_bytes().to_vec()),
             command: sandbox.process.args.iter().map(|word| Text(word.to_bytes().to_vec())).collect(),
             user: asked.user.map(str::to_owned),
@@ -133,6 +138,18 @@ impl Record {
             namespaces: Kinds::of(child.program(), &sandbox.namespaces),
             intent: Intent::of(&sandbox.process)?,
         })
+    }
+
+    /// A descriptor of the program, which has not ended.
+    pub fn open_program(&self) -> Result<OwnedFd, Failure> {
+        if self.pid_namespace != own_pid_namespace() {
+            return Err(Failure::new(format!("the run {} was started in another PID namespace", self.name))
+                .because("its process ids mean something else here")
+                .remedy("do it from where it was started"));
+        }
+        self.program
+            .open()
+            .map_err(|errno| Failure::new(format!("the program of the run {} has ended", self.name)).caused_by(&errno))
     }
 
     /// The namespaces that were made for it, as far as they are known.
@@ -157,6 +174,11 @@ impl Record {
     pub fn age(&self) -> u64 {
         now().saturating_sub(self.started_at)
     }
+}
+
+fn own_pid_namespace() -> Option<u64> {
+    let own = i32::try_from(std::process::id()).ok()?;
+    id(own, Kind::Pid).ok()
 }
 
 fn now() -> u64 {
@@ -240,6 +262,7 @@ mod tests {
             first: None,
             program: process,
             started_at: 1_700_000_000,
+            pid_namespace: Some(8),
             root: Text(b"./root".to_vec()),
             command: vec![Text(b"sh".to_vec())],
             user: Some("ann".to_owned()),

@@ -2,12 +2,13 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use izba_sys::Errno;
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::private_dir;
+use crate::{output, private_dir};
 
 /// The directory, open.
 #[derive(Debug)]
@@ -32,9 +33,15 @@ pub fn open(caller: &Caller) -> Result<RuntimeDir> {
 
 /// All that are there: a run that was started without XDG_RUNTIME_DIR is found in a session that has it. Makes none.
 pub fn existing(caller: &Caller) -> Vec<RuntimeDir> {
-    let opened = |path: PathBuf| {
-        let fd = private_dir::open(&path, caller.uid).ok()?;
-        Some(RuntimeDir { path, fd })
+    let opened = |path: PathBuf| match private_dir::open(&path, caller.uid) {
+        Ok(fd) => Some(RuntimeDir { path, fd }),
+        Err(Errno::NOENT) => None,
+        Err(errno) => {
+            // Every look passes here.
+            static SAID: Once = Once::new();
+            SAID.call_once(|| output::note(format!("{} isn't looked into: {}", path.display(), why(errno))));
+            None
+        }
     };
     places(caller).into_iter().filter_map(opened).collect()
 }

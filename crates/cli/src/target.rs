@@ -179,8 +179,7 @@ fn seen(shown: &str, find: impl Fn(&Survey) -> Option<&SeenNamespace>) -> Result
 fn named(shown: &str, caller: &Caller) -> Result<Target> {
     let run = shown.parse::<Name>().ok().and_then(|name| Run::find(&name, caller).ok());
     if let Some(run) = run {
-        let ended = || Failure::new(format!("the program of the run {shown} has ended"));
-        let pidfd = run.record.program.open().map_err(|_| ended())?;
+        let pidfd = run.record.open_program()?;
         return Ok(Target::Process(Process { pid: run.record.program.pid, pidfd }));
     }
     let Kept { namespaces, .. } = kept::find(shown, caller).ok_or_else(|| {

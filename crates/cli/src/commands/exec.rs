@@ -19,9 +19,7 @@ pub fn exec(args: &ExecArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     let name: Name = args.name_and_command[0].to_string_lossy().parse().map_err(Failure::new)?;
     let record = Run::find(&name, &caller)?.record;
-    let program = record.program.open().map_err(|errno| {
-        Failure::new(format!("cannot enter the run {name}: its program has ended")).caused_by(&errno)
-    })?;
+    let program = record.open_program()?;
     let Lowered { sandbox, notes, .. } = lower::exec::lower(args, &caller, &record, program.as_fd())?;
     launch(&sandbox, &args.show, &notes)
 }

@@ -14,8 +14,8 @@ use crate::record::Run;
 pub fn kill(args: &KillArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     let record = Run::find(&args.name, &caller)?.record;
-    let sent = record.program.open().and_then(|program| pidfd_send_signal(program.as_fd(), args.signal.0));
-    sent.map(|()| 0).map_err(|errno| {
+    let program = record.open_program()?;
+    pidfd_send_signal(program.as_fd(), args.signal.0).map(|()| 0).map_err(|errno| {
         Failure::new(format!("cannot send signal {} to the run {}", args.signal.0, args.name)).caused_by(&errno)
     })
 }

@@ -1,5 +1,6 @@
 //! `izba run`: options, intent, plan, kernel.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use izba_sandbox::rlimit::Rlimit;
 use izba_sandbox::sandbox::Sandbox;
 use izba_sys::process::is_open;
 use izba_sys::rlimit::{self, Resource, getrlimit, setrlimit};
+use izba_sys::signal;
 
 use crate::args::run::{Ephemeral, RunArgs};
 use crate::caller::Caller;
@@ -20,7 +22,7 @@ use crate::launch::launch_with;
 use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
-use crate::record::{Asked, Record, Reservation};
+use crate::record::{Asked, Name, Record, Reservation};
 use crate::scratch::Scratch;
 use crate::{archive, cache_place, kept, output, own_binary, sweep};
 
@@ -43,39 +45,53 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -
     let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
     let asked = Asked { root: &args.root_and_command[0], user: user.as_deref() };
-    launch_with(
+    let (made_up, unfindable) = (OnceCell::new(), OnceCell::new());
+    let status = launch_with(
         &sandbox,
         &args.show,
         &notes,
-        || reserve(args, &sandbox, caller),
+        || args.name.as_ref().map(|name| reserve(name, caller)).transpose(),
         |_| Ok(sweep::in_background(&args.root.cache, caller)),
-        |reservation, child| {
-            reservation.iter().for_each(|reservation| announce(reservation, child, &sandbox, asked));
+        |named, child| {
+            let announced = match named {
+                Some(reservation) => announce(reservation, child, &sandbox, asked),
+                // Nobody else's name has our number in it, so it needn't be taken before: a short run leaves no trace at all.
+                None => Reservation::of_any(program_name(&sandbox), caller)
+                    .and_then(|reservation| announce(made_up.get_or_init(|| reservation), child, &sandbox, asked)),
+            };
+            match announced {
+                // A name was asked for, so it has to be of use.
+                Err(failure) if named.is_some() => {
+                    let _gone = child.signal(signal::SIGKILL);
+                    let _once = unfindable.set(failure);
+                }
+                Err(failure) => unrecorded(&failure),
+                Ok(()) => {}
+            }
         },
-    )
+    );
+    unfindable.into_inner().map_or(status, Err)
 }
 
-/// The run's name is ours from here on. Who hasn't asked for one can do without.
-fn reserve(args: &RunArgs, sandbox: &Sandbox, caller: &Caller) -> Result<Option<Reservation>> {
-    if let Some(name) = &args.name {
-        let reservation = Reservation::of(name, caller)?;
-        // TARGET is looked for among runs first, so what is kept couldn't be found any more.
-        return match kept::find(name.as_str(), caller) {
-            Some(_) => Err(kept::failure(&KeepError::Taken(name.to_string()))),
-            None => Ok(Some(reservation)),
-        };
+/// The run's name is ours from here on.
+fn reserve(name: &Name, caller: &Caller) -> Result<Reservation> {
+    let reservation = Reservation::of(name, caller)?;
+    // TARGET is looked for among runs first, so what is kept couldn't be found any more.
+    match kept::find(name.as_str(), caller) {
+        Some(_) => Err(kept::failure(&KeepError::Taken(name.to_string()))),
+        None => Ok(reservation),
     }
-    let program = sandbox.process.args.first().map(|word| OsStr::from_bytes(word.to_bytes())).unwrap_or_default();
-    Ok(Reservation::of_any(program, caller).inspect_err(unrecorded).ok())
 }
 
-/// The program runs, and nothing of this is worth ending it.
-fn announce(reservation: &Reservation, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) {
+fn program_name(sandbox: &Sandbox) -> &OsStr {
+    sandbox.process.args.first().map(|word| OsStr::from_bytes(word.to_bytes())).unwrap_or_default()
+}
+
+fn announce(reservation: &Reservation, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Result<()> {
     // One that has ended meanwhile needs none.
-    let Some(record) = Record::of(reservation.name(), child, sandbox, asked) else { return };
-    if let Err(error) = reservation.announce(&record) {
-        unrecorded(&Failure::new(format!("cannot write the record of {}", reservation.name())).caused_by(&error));
-    }
+    let Some(record) = Record::of(reservation.name(), child, sandbox, asked) else { return Ok(()) };
+    let problem = || Failure::new(format!("cannot write the record of the run {}", reservation.name()));
+    reservation.announce(&record).map_err(|error| problem().caused_by(&error))
 }
 
 fn unrecorded(failure: &Failure) {

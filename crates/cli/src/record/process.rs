@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Process {
     /// Its id.
     pub pid: i32,
-    /// In clock ticks after the boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
+    /// In clock ticks after the boot, by the machine's own clock: field 22 of /proc/PID/stat, proc_pid_stat(5), which the kernel shows by
+    /// the clock of the reader's time namespace.
     #[serde(rename = "startTime")]
     pub start_time: u64,
 }
@@ -21,7 +22,7 @@ impl Process {
     /// A process that runs. `None` where it has gone, or /proc is closed to the caller (hidepid).
     pub fn running(pid: i32) -> Option<Self> {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self { pid, start_time: start_time(&stat)? })
+        Some(Self { pid, start_time: start_time(&stat)?.checked_sub_signed(own_offset())? })
     }
 
     /// A descriptor of this process and no other: ESRCH where it has gone.
@@ -31,6 +32,20 @@ impl Process {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         if Self::running(self.pid) == Some(self) { Ok(pidfd) } else { Err(Errno::SRCH) }
     }
+}
+
+/// How many ticks the clock since boot is ahead in our own time namespace: time_namespaces(7). A tick is 10 ms wherever Linux shows one.
+fn own_offset() -> i64 {
+    let text = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    text.lines().find_map(offset).unwrap_or(0)
+}
+
+fn offset(line: &str) -> Option<i64> {
+    let mut fields = line.split_ascii_whitespace();
+    // Linux 5.6 to 5.8 wrote the clocks' numbers.
+    matches!(fields.next()?, "boottime" | "7").then_some(())?;
+    let (seconds, nanoseconds): (i64, i64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(seconds * 100 + nanoseconds / 10_000_000)
 }
 
 /// The name, field 2, may hold blanks and parentheses, but no field after it does.
@@ -55,6 +70,13 @@ mod tests {
         }
         assert_eq!(start_time(b""), None);
         assert_eq!(start_time(b"7 (sh) S 1"), None);
+    }
+
+    #[test]
+    fn offsets_are_ticks() {
+        assert_eq!(offset("boottime        10000       500000000"), Some(1_000_050));
+        assert_eq!(offset("boottime        -5         0"), Some(-500));
+        assert_eq!((offset("monotonic 3 0"), offset("")), (None, None));
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Runs {
 /// `None` where it isn't written yet, or not any more.
 fn read(dir: &OwnedFd, path: &Path) -> Result<Option<Record>> {
     let failed = || Failure::new(format!("cannot read the record {}", path.join(FILE).display()));
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Nor does a FIFO keep us waiting.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(dir, FILE, flags, Mode::empty()) {
         Ok(file) => std::fs::File::from(file),
         Err(Errno::NOENT) => return Ok(None),
