@@ -278,6 +278,25 @@ mod tests {
         assert_eq!(Record::parse(&document), Ok(record()));
     }
 
+    /// A fuzzer can't reach a program's modules, so here are all documents that are next to a good one.
+    #[test]
+    fn what_is_damaged_is_refused_or_read_as_it_would_be_written() {
+        let document = serde_json::to_vec(&record()).unwrap();
+        let mut refused = 0;
+        for place in 0..document.len() {
+            assert!(Record::parse(&document[..place]).is_err(), "cut at {place}");
+            for byte in [0, b'"', b'\\', b'-', b'.', b'0', b'9', b'e', b'[', b'}', b',', b' ', 0x7f, 0x80, 0xff] {
+                let mut damaged = document.clone();
+                damaged[place] = byte;
+                match Record::parse(&damaged) {
+                    Ok(record) => assert_eq!(Record::parse(&serde_json::to_vec(&record).unwrap()), Ok(record)),
+                    Err(why) => refused += usize::from(!why.is_empty()),
+                }
+            }
+        }
+        assert!(refused > document.len(), "{refused}");
+    }
+
     #[test]
     fn nothing_is_guessed() {
         let document = serde_json::to_string(&record()).unwrap();
