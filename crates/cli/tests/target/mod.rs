@@ -37,7 +37,10 @@ pub struct Target {
 impl Target {
     /// In new namespaces of these kinds.
     pub fn new(ground: &Ground, user: User, letters: &[&str]) -> Self {
-        Self::with(ground.command("unshare", user).args(letters), "hostname target 2>/dev/null; echo up; read end")
+        // Without a UTS namespace of its own it would be the machine's name.
+        let own_name = letters.iter().any(|word| *word == "--uts" || (!word.starts_with("--") && word.contains('u')));
+        let naming = if own_name { "hostname target; " } else { "" };
+        Self::with(ground.command("unshare", user).args(letters), &format!("{naming}echo up; read end"))
     }
 
     /// unshare(1), which `command` is, runs this script.
