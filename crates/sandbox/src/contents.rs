@@ -15,7 +15,7 @@ mod peers;
 mod rtnetlink;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sys::Errno;
 
@@ -24,6 +24,7 @@ pub(crate) use door::Way;
 pub use peers::{interfaces_of_all, interfaces_seen};
 
 use crate::idmap::IdRange;
+use crate::mountinfo;
 use crate::namespace::{ClockOffsets, Kind};
 use crate::survey::{Id, Survey};
 use crate::visit::{Errand, Visitors};
@@ -99,7 +100,7 @@ fn text(id: Id, door: Way<'_>, members: &[i32], file: &str) -> Result<String, Un
     let visit = visitors.ask(Errand::Stay, id, namespace.fd(), None);
     let (visitor, _) = visit.map_err(Unreadable::refused(ENTERING))?;
     member::text(id, &[visitor.pid()], file)
-        .or_else(|| std::fs::read_to_string(format!("/proc/{}/{file}", visitor.pid())).ok())
+        .or_else(|| mountinfo::read(Path::new(&format!("/proc/{}/{file}", visitor.pid()))).ok())
         .ok_or(Unreadable::Unknown("/proc doesn't show the process that entered it"))
 }
 

@@ -136,3 +136,22 @@ fn a_member_that_ends_after_the_survey_closes_no_other_way() {
     assert_eq!(alone[0].name, "lo");
     assert_eq!(interfaces_seen(&survey)[&id].as_ref(), Ok(&alone));
 }
+
+#[test]
+fn one_name_that_is_no_text_hides_no_mount_table() {
+    let mut member = Command::new("unshare");
+    let script =
+        "d=/tmp/izba-raw-$(printf '\\377')-$$; mkdir $d; mount -t tmpfs raw $d; echo up; read end; umount $d; rmdir $d";
+    member.args(["--mount", "sh", "-c", script]);
+    let mut member = member.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(member.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let pid = i32::try_from(member.id()).unwrap();
+    let survey = Survey::take(Detail::Leaders).unwrap();
+    let id = survey.processes[&pid].namespace(Kind::Mount).unwrap();
+    let contents = read_seen(&survey, id);
+    drop(member.stdin.take());
+    member.wait().unwrap();
+    let Ok(Contents::Mount(mounts)) = contents else { panic!("{contents:?}") };
+    assert!(mounts.iter().any(|mount| mount.source == "raw"), "{mounts:?}");
+}

@@ -13,6 +13,7 @@ use izba_sandbox::namespace::Kind;
 use izba_sandbox::survey::holder::{Holder, Holders, Mounted, Search};
 use izba_sandbox::survey::{Detail, Id, Link, Survey, identify};
 use izba_sys::namespace::{CloneFlags, unshare};
+use izba_sys::process::close_all_but;
 
 /// A process that has printed a line and lives until this is dropped.
 struct Living(Child);
@@ -111,6 +112,30 @@ fn a_thread_that_went_its_own_way() {
         drop(leave);
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn a_descriptor_of_a_thread_with_a_table_of_its_own() {
+    let living = Living::start(&["--net"], "");
+    let id = namespace(living.pid(), "net");
+    let path = format!("/proc/{}/ns/net", living.pid());
+    let (opened, wait) = channel();
+    let (leave, left) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        // CLONE_FILES
+        unshare(CloneFlags::from_bits_retain(0x400)).unwrap();
+        let file = File::open(path).unwrap();
+        // A copy of a pipe's end would keep other processes of these tests waiting.
+        close_all_but(&[file.as_raw_fd()]).unwrap();
+        opened.send(file.as_raw_fd()).unwrap();
+        let _dropped = left.recv();
+    });
+    let fd = wait.recv().unwrap();
+    drop(living);
+    let pid = i32::try_from(std::process::id()).unwrap();
+    assert_eq!(holders(id).found, [Holder::Descriptor { pid, fd }]);
+    drop(leave);
+    thread.join().unwrap();
 }
 
 #[test]

@@ -178,6 +178,17 @@ pub fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Do two threads, as the caller knows them, have one table of descriptors? kcmp(2), KCMP_FILES.
+///
+/// # Errors
+/// ENOSYS in a kernel without it; EPERM, ESRCH.
+pub fn have_one_table(one: i32, other: i32) -> Result<bool, Errno> {
+    const KCMP_FILES: libc::c_int = 2;
+    // SAFETY: takes integers.
+    let result = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_FILES, 0, 0) };
+    crate::check(result).map(|order| order == 0)
+}
+
 /// Closes every descriptor above 2 but those in `keep`, which has to be in ascending order: close_range(2).
 ///
 /// The caller must not use, and must forget instead of drop, whatever owned one of the closed ones.

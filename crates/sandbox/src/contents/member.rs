@@ -1,5 +1,6 @@
 //! What /proc shows of a process in a namespace.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use izba_sys::path::{CWD, Mode, OFlags, openat, readlinkat};
@@ -26,8 +27,10 @@ fn text_of(id: Id, pid: i32, link: &str, file: &str) -> Option<String> {
     if !inside() {
         return None;
     }
-    let text = std::io::read_to_string(open(&process, file)?).ok()?;
-    inside().then_some(text)
+    let mut bytes = Vec::new();
+    open(&process, file)?.read_to_end(&mut bytes).ok()?;
+    // A mount's path needn't be UTF-8, and mustn't hide the others.
+    inside().then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn is_in(process: &OwnedFd, link: &str, id: Id) -> bool {

@@ -36,7 +36,7 @@ pub enum Holder {
     Descriptor {
         /// The process.
         pid: i32,
-        /// The number of the descriptor.
+        /// The number of the descriptor, in the table of a thread: /proc/PID/task/TID/fd. Mostly all threads have the same.
         fd: i32,
     },
     /// It is bind-mounted.
@@ -88,7 +88,8 @@ pub struct Unreadable {
 #[derive(Debug, Default)]
 pub struct Search {
     threads: BTreeMap<Id, Vec<(i32, i32)>>,
-    descriptors: BTreeMap<Id, Vec<(i32, i32)>>,
+    /// A process whose threads have tables of their own has one number more than once.
+    descriptors: BTreeMap<Id, BTreeSet<(i32, i32)>>,
     bind_mounts: BTreeMap<Id, Vec<Mounted>>,
     proc_mounts: BTreeMap<Id, Vec<Mounted>>,
     /// By the number of their file system, which is one for each IPC namespace.
@@ -140,7 +141,10 @@ impl Search {
     }
 }
 
-fn of<'m, K: Ord, V>(map: &'m BTreeMap<K, Vec<V>>, key: &K) -> impl Iterator<Item = &'m V> {
+fn of<'m, K: Ord, C>(map: &'m BTreeMap<K, C>, key: &K) -> impl Iterator<Item = <&'m C as IntoIterator>::Item>
+where
+    &'m C: IntoIterator,
+{
     map.get(key).into_iter().flatten()
 }
 

@@ -53,9 +53,9 @@ impl Known {
         self.namespaces.contains_key(&id)
     }
 
-    /// Is this one of the descriptors that are open for the reading only?
-    pub(super) fn holds(&self, fd: RawFd) -> bool {
-        self.held.values().any(|held| held.as_raw_fd() == fd)
+    /// Is this descriptor of the namespace one that is open for the reading only?
+    pub(super) fn holds(&self, id: Id, fd: RawFd) -> bool {
+        self.held.get(&id).is_some_and(|held| held.as_raw_fd() == fd)
     }
 
     /// Forgets all others, and no longer keeps them alive.

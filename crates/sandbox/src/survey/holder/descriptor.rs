@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use izba_sys::Errno;
 use izba_sys::path::{Mode, OFlags, fstat, openat};
+use izba_sys::process::have_one_table;
 
 use super::super::known::Known;
 use super::super::process::{entered, link, numbers, open_directory};
@@ -16,7 +17,11 @@ impl Search {
     /// Goes through the descriptors and threads of a process.
     pub(super) fn look_into(&mut self, proc: &OwnedFd, process: &SeenProcess, known: &mut Known) {
         let read = open_directory(proc, &process.pid.to_string()).and_then(|dir| {
-            self.read_descriptors(&dir, process.pid, known)?;
+            match self.read_descriptors(&dir, process.pid, known) {
+                Err(errno @ (Errno::ACCESS | Errno::PERM)) => return Err(errno),
+                // The main thread may have ended before the others.
+                Ok(()) | Err(_) => {}
+            }
             self.read_threads(&dir, process, known)
         });
         if let Err(Errno::ACCESS | Errno::PERM) = read {
@@ -31,11 +36,11 @@ impl Search {
             let Ok(name) = CString::new(fd.to_string()) else { continue };
             // One that is closed meanwhile says ENOENT.
             if let Ok(Some(id)) = link(descriptors.as_fd(), &name) {
-                if pid == own && known.holds(fd) {
+                if pid == own && known.holds(id, fd) {
                     continue;
                 }
                 let id = if known.contains(id) { id } else { open(&descriptors, &name, known).unwrap_or(id) };
-                self.descriptors.entry(id).or_default().push((pid, fd));
+                self.descriptors.entry(id).or_default().insert((pid, fd));
             }
         }
         Ok(())
@@ -48,17 +53,39 @@ impl Search {
         if fstat(&tasks)?.st_nlink <= 3 {
             return Ok(());
         }
+        let mut tables = Tables(vec![process.pid]);
         for tid in numbers(tasks.as_fd())?.into_iter().filter(|&tid| tid != process.pid) {
             let Ok(thread) = open_directory(&tasks, &tid.to_string()) else { continue };
+            if tables.is_new(tid)
+                && let Err(Errno::ACCESS | Errno::PERM) = self.read_descriptors(&thread, process.pid, known)
+            {
+                self.unreadable.insert(process.pid);
+            }
             let Ok(entered) = entered(thread.as_fd(), known) else { continue };
             let own = Kind::ALL.into_iter().filter_map(|kind| Some(Id { kind, inode: entered.own[kind as usize]? }));
-            let apart = own.filter(|&id| process.namespace(id.kind) != Some(id));
+            let elsewhere = own.filter(|&id| process.namespace(id.kind) != Some(id));
             let for_children = entered.for_children.iter().copied().filter(|id| !process.for_children.contains(id));
-            for id in apart.chain(for_children) {
+            for id in elsewhere.chain(for_children) {
                 self.threads.entry(id).or_default().push((process.pid, tid));
             }
         }
         Ok(())
+    }
+}
+
+/// Threads of a process that each have a table of descriptors of their own: clone(2), CLONE_FILES. That of a main thread that has ended is gone.
+struct Tables(Vec<i32>);
+
+impl Tables {
+    /// Is this thread's table none of those that were read? Few processes have more than one table, and it does no harm to read one twice:
+    /// so it is compared with the latest only.
+    fn is_new(&mut self, tid: i32) -> bool {
+        const MOST: usize = 8;
+        if self.0.iter().rev().take(MOST).any(|&other| have_one_table(tid, other) == Ok(true)) {
+            return false;
+        }
+        self.0.push(tid);
+        true
     }
 }
 

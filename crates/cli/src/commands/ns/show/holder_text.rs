@@ -33,6 +33,9 @@ pub fn lines(details: &Details<'_>) -> Vec<String> {
 const NOT_VISIBLE: &str = "held by something not visible: a descriptor on its way through a socket, \
                            or something of the kernel's own that refers to it";
 
+/// hidepid of proc(5).
+const HIDDEN: &str = "not looked into: processes of others, which /proc hides (hidepid)";
+
 fn own_mount_namespace(details: &Details<'_>) -> Option<Id> {
     let pid = i32::try_from(std::process::id()).ok()?;
     details.look.survey.processes.get(&pid)?.namespace(izba_sandbox::namespace::Kind::Mount)
@@ -81,5 +84,8 @@ fn unread(details: &Details<'_>) -> Vec<String> {
         (unreadable.mounts, "mount of procfs or mqueue", "mounts of procfs or mqueue"),
     ];
     let some = counts.into_iter().filter(|(count, ..)| *count > 0);
-    some.map(|(count, one, many)| format!("not looked into: {count} {}", if count == 1 { one } else { many })).collect()
+    let told =
+        some.map(|(count, one, many)| format!("not looked into: {count} {}", if count == 1 { one } else { many }));
+    let hidden = unreadable.hidden_processes.then(|| HIDDEN.to_owned());
+    told.chain(hidden).collect()
 }

@@ -25,6 +25,7 @@ pub fn value(details: &Details<'_>) -> Value {
         "explained": details.is_explained(),
         "unreadable": {
             "processes": unreadable.processes,
+            "hiddenProcesses": unreadable.hidden_processes,
             "mountTables": unreadable.mount_tables,
             "mounts": unreadable.mounts,
         },
