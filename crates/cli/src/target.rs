@@ -177,8 +177,9 @@ fn seen(shown: &str, find: impl Fn(&Survey) -> Option<&SeenNamespace>) -> Result
 
 /// A run, or what is kept under a name.
 fn named(shown: &str, caller: &Caller) -> Result<Target> {
-    let run = shown.parse::<Name>().ok().and_then(|name| Run::find(&name, caller).ok());
-    if let Some(run) = run {
+    // What can't be a run's name may be one of ip netns.
+    let run = shown.parse::<Name>().ok().map(|name| Run::find_if_any(&name, caller)).transpose()?;
+    if let Some(run) = run.flatten() {
         let pidfd = run.record.open_program()?;
         return Ok(Target::Process(Process { pid: run.record.program.pid, pidfd }));
     }

@@ -22,7 +22,7 @@ impl Process {
     /// A process that runs. `None` where it has gone, or /proc is closed to the caller (hidepid).
     pub fn running(pid: i32) -> Option<Self> {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self { pid, start_time: start_time(&stat)?.checked_sub_signed(own_offset())? })
+        Some(Self { pid, start_time: start_time(&stat)?.checked_add_signed(-own_offset())? })
     }
 
     /// A descriptor of this process and no other: ESRCH where it has gone.
