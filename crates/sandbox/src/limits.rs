@@ -88,7 +88,7 @@ fn root_of(survey: &Survey, user: Id) -> Option<u32> {
 /// Who reads /proc/sys/user sees the limits of the user namespace that it is in.
 fn limits_of(survey: &Survey, user: Id) -> Result<[u64; 8], Unreadable> {
     if is_own(user) {
-        return Ok(Kind::ALL.map(|kind| most(File::open(path(kind)))));
+        return all(|kind| most(File::open(path(kind))));
     }
     let namespace = Way::Seen(survey).open(user)?;
     let mut visitors = Visitors::default();
@@ -96,16 +96,32 @@ fn limits_of(survey: &Survey, user: Id) -> Result<[u64; 8], Unreadable> {
         .ask(Errand::Limits, user, namespace.fd(), None)
         .map_err(|errno| Unreadable::Refused { doing: "cannot enter it", errno })?;
     let mut files = found.descriptors.into_iter();
-    Ok(Kind::ALL.map(|_| most(files.next().map(File::from).ok_or(Errno::BADF.into()))))
+    all(|_| most(files.next().map(File::from).ok_or(Errno::BADF.into())))
 }
 
 fn path(kind: Kind) -> String {
     format!("/proc/sys/user/max_{}_namespaces", kind.proc_name())
 }
 
+/// All, or why one can't be read: what isn't known mustn't be taken for a limit.
+fn all(mut read: impl FnMut(Kind) -> Result<u64, Unreadable>) -> Result<[u64; 8], Unreadable> {
+    let mut limits = [0; 8];
+    for (limit, kind) in limits.iter_mut().zip(Kind::ALL) {
+        *limit = read(kind)?;
+    }
+    Ok(limits)
+}
+
 /// A kernel that lacks the kind has no file for it, and makes none.
-fn most(file: std::io::Result<File>) -> u64 {
-    file.and_then(read_to_string).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+fn most(file: std::io::Result<File>) -> Result<u64, Unreadable> {
+    match file.and_then(read_to_string) {
+        Ok(text) => text.trim().parse().map_err(|_| Unreadable::Unknown("a limit is no number")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => {
+            let errno = error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
+            Err(Unreadable::Refused { doing: "cannot read /proc/sys/user", errno })
+        }
+    }
 }
 
 /// What is charged to `uid` in the user namespace, with no limits yet.
@@ -192,6 +208,12 @@ mod tests {
         assert_eq!(count(TOP, 0, Kind::User), (0, 0), "the initial one isn't counted");
         assert_eq!(count(id(Kind::User, 1), 1000, Kind::User), (1, 0));
         assert_eq!(count(id(Kind::User, 2), 1000, Kind::Net), (0, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_limit() {
+        assert_eq!(most(Err(std::io::ErrorKind::NotFound.into())), Ok(0));
+        assert!(matches!(most(Err(Errno::ACCESS.into())), Err(Unreadable::Refused { errno: Errno::ACCESS, .. })));
     }
 
     #[test]

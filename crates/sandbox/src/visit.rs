@@ -37,6 +37,10 @@ const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 pub(crate) struct Visitor {
     channel: OwnedFd,
     child: Cloned,
+    /// The number of the last question. A late answer has another one.
+    question: u8,
+    /// Has it gone where it can't come back from, or failed to answer? Then it is asked nothing more.
+    is_spent: bool,
 }
 
 impl Visitor {
@@ -55,7 +59,7 @@ impl Visitor {
         set_mask(&mask);
         let child = cloned?.ok_or(Errno::INVAL)?;
         drop(theirs);
-        let visitor = Self { channel: ours, child };
+        let visitor = Self { channel: ours, child, question: 0, is_spent: false };
         visitor.answer().map(|_| visitor)
     }
 
@@ -69,14 +73,18 @@ impl Visitor {
     /// # Errors
     /// EPERM where the caller has no rights over the namespace; what the errand's calls give.
     fn ask(
-        &self,
+        &mut self,
         errand: Errand,
         namespace: Option<BorrowedFd<'_>>,
         file: Option<BorrowedFd<'_>>,
     ) -> Result<Found, Errno> {
         let sent: Vec<BorrowedFd<'_>> = namespace.into_iter().chain(file).collect();
-        socket::send(self.channel.as_fd(), &[errand as u8, u8::from(namespace.is_some())], &sent)?;
-        self.answer()
+        self.question = self.question.wrapping_add(1);
+        self.is_spent = errand.changes_visitor();
+        let request = [errand as u8, u8::from(namespace.is_some()), self.question];
+        let answer = socket::send(self.channel.as_fd(), &request, &sent).and_then(|()| self.answer());
+        self.is_spent |= matches!(answer, Err(Errno::TIMEDOUT | Errno::PIPE));
+        answer
     }
 
     fn answer(&self) -> Result<Found, Errno> {
@@ -90,7 +98,10 @@ impl Visitor {
         let mut descriptors = Vec::new();
         let received = socket::receive(channel.as_fd(), &mut message, &mut |fd| descriptors.push(fd))?;
         message.truncate(received.length);
-        let Some((errno, bytes)) = message.split_first_chunk() else { return Err(Errno::PIPE) };
+        let Some((&question, rest)) = message.split_first() else { return Err(Errno::PIPE) };
+        let Some((errno, bytes)) = rest.split_first_chunk().filter(|_| question == self.question) else {
+            return Err(Errno::PIPE);
+        };
         match i32::from_ne_bytes(*errno) {
             0 => Ok(Found { bytes: bytes.to_vec(), descriptors }),
             errno => Err(Errno::from_raw_os_error(errno)),
@@ -131,10 +142,10 @@ impl Visitors {
     ) -> Result<(&Visitor, Found), Errno> {
         if is_own(id) {
             let visitor = started(&mut self.at_home)?;
-            return visitor.ask(errand, None, file).map(|found| (visitor, found));
+            return visitor.ask(errand, None, file).map(|found| (&*visitor, found));
         }
         let refused = match started(&mut self.direct)?.ask(errand, Some(namespace), file) {
-            Ok(found) => return Ok((started(&mut self.direct)?, found)),
+            Ok(found) => return self.direct.as_ref().map(|visitor| (visitor, found)).ok_or(Errno::SRCH),
             Err(errno) => errno,
         };
         if refused != Errno::PERM || id.kind == Kind::User {
@@ -142,14 +153,15 @@ impl Visitors {
         }
         let owner = nsfs::owner(namespace).map_err(|_| Errno::PERM)?;
         let visitor = self.by_way_of(&owner)?;
-        visitor.ask(errand, Some(namespace), file).map(|found| (visitor, found))
+        visitor.ask(errand, Some(namespace), file).map(|found| (&*visitor, found))
     }
 
-    fn by_way_of(&mut self, owner: &OwnedFd) -> Result<&Visitor, Errno> {
+    fn by_way_of(&mut self, owner: &OwnedFd) -> Result<&mut Visitor, Errno> {
         let inode = fstat(owner)?.st_ino;
         if is_own(Id { kind: Kind::User, inode }) {
             return Err(Errno::PERM);
         }
+        self.inside.retain(|_, visitor| !visitor.is_spent);
         match self.inside.entry(inode) {
             std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::hash_map::Entry::Vacant(entry) => Ok(entry.insert(Visitor::start(Some(owner.as_fd()))?)),
@@ -157,14 +169,32 @@ impl Visitors {
     }
 }
 
-fn started(visitor: &mut Option<Visitor>) -> Result<&Visitor, Errno> {
-    if visitor.is_none() {
+fn started(visitor: &mut Option<Visitor>) -> Result<&mut Visitor, Errno> {
+    if visitor.as_ref().is_none_or(|visitor| visitor.is_spent) {
         *visitor = Some(Visitor::start(None)?);
     }
-    visitor.as_ref().ok_or(Errno::SRCH)
+    visitor.as_mut().ok_or(Errno::SRCH)
 }
 
 /// Is this the caller's own namespace? It needs no rights to look around in that.
 pub(crate) fn is_own(id: Id) -> bool {
     std::fs::metadata(format!("/proc/self/ns/{}", id.kind)).is_ok_and(|metadata| metadata.ino() == id.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn who_has_moved_is_sent_nowhere_else() {
+        let file = File::open("/proc/self/ns/uts").unwrap();
+        let id = Id { kind: Kind::Uts, inode: file.metadata().unwrap().ino() };
+        let mut visitors = Visitors::default();
+        let mut pid = |errand| visitors.ask(errand, id, file.as_fd(), None).unwrap().0.pid();
+        let (names, again) = (pid(Errand::Names), pid(Errand::Names));
+        assert_eq!(names, again);
+        let stays = pid(Errand::Stay);
+        assert_ne!(pid(Errand::Names), stays);
+    }
 }

@@ -4,6 +4,7 @@
 //! has in front of the shorter is the root.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 
 use super::{ENTERING, Unreadable, Way};
@@ -20,11 +21,15 @@ pub(super) fn read(id: Id, door: Way<'_>, members: &[i32]) -> Result<Vec<(String
     let namespace = door.open(id)?;
     let mut visitors = Visitors::default();
     for process in members.iter().map(i32::to_string).chain(["self".to_owned()]) {
-        let path = format!("/proc/{process}/cgroup");
-        let (Ok(file), Ok(outside)) = (File::open(&path), std::fs::read_to_string(&path)) else { continue };
+        // One open file is of one process, whoever gets its id meanwhile.
+        let Ok(mut file) = File::open(format!("/proc/{process}/cgroup")) else { continue };
+        let mut outside = Vec::new();
+        if file.read_to_end(&mut outside).and_then(|_| file.rewind()).is_err() {
+            continue;
+        }
         let visit = visitors.ask(Errand::Read, id, namespace.fd(), Some(file.as_fd()));
         let (_, found) = visit.map_err(Unreadable::refused(ENTERING))?;
-        if let Some(roots) = roots(&outside, &String::from_utf8_lossy(&found.bytes)) {
+        if let Some(roots) = roots(&String::from_utf8_lossy(&outside), &String::from_utf8_lossy(&found.bytes)) {
             return Ok(roots);
         }
     }

@@ -7,14 +7,14 @@ use izba_sys::credential::{DumpableBehavior, set_dumpable_behavior};
 use izba_sys::mount::{FsMountFlags, FsOpenFlags, MountAttributes, fsconfig_create, fsmount, fsopen};
 use izba_sys::namespace::{CloneFlags, setns, unshare};
 use izba_sys::path::{CWD, Mode, OFlags, openat, read};
-use izba_sys::process::{close_all_but, exit, uname};
-use izba_sys::{Errno, netlink, socket};
+use izba_sys::process::{Signal, close_all_but, exit, set_parent_process_death_signal, uname};
+use izba_sys::{Errno, netlink, socket, terminal};
 
 /// The longest answer.
 pub(super) const MOST_BYTES: usize = 16 << 10;
 
-/// An errno comes first.
-const ERRNO: usize = size_of::<i32>();
+/// The number of the question comes first, then an errno.
+const HEADER: usize = 1 + size_of::<i32>();
 
 /// What is to be done in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ impl Errand {
     fn of(number: u8) -> Option<Self> {
         let all = [Self::Stay, Self::Socket, Self::Objects, Self::Names, Self::Clocks, Self::Read, Self::Limits];
         all.into_iter().find(|&errand| errand as u8 == number)
+    }
+}
+
+impl Errand {
+    /// Does the visitor get into a namespace by it that the next errand isn't for? Who stays may have entered a user namespace, and lost its
+    /// rights outside; who looks for message queues may have left the mount namespace.
+    pub(super) fn changes_visitor(self) -> bool {
+        matches!(self, Self::Stay | Self::Objects)
     }
 }
 
@@ -71,7 +79,7 @@ struct Answer {
 
 impl Answer {
     fn empty() -> Self {
-        Self { bytes: [0; MOST_BYTES], length: ERRNO, descriptors: [const { None }; 8] }
+        Self { bytes: [0; MOST_BYTES], length: HEADER, descriptors: [const { None }; 8] }
     }
 
     fn add(&mut self, text: &[u8]) {
@@ -87,7 +95,8 @@ impl Answer {
         }
     }
 
-    fn send(&self, channel: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn send(&mut self, channel: BorrowedFd<'_>, question: u8) -> Result<(), Errno> {
+        self.bytes[0] = question;
         let mut borrowed = [channel; 8];
         let mut count = 0;
         for (to, from) in borrowed.iter_mut().zip(self.descriptors.iter().flatten()) {
@@ -101,12 +110,10 @@ impl Answer {
 
 /// The child: says whether it got into the user namespace, then does errands until the parent has none left.
 pub(super) fn serve(channel: &OwnedFd, user: Option<BorrowedFd<'_>>) -> ! {
-    let entered = hide().and_then(|()| user.map_or(Ok(()), |user| setns(user, CloneFlags::NEWUSER)));
-    // Nobody else's end is to stay open with us.
-    let alone = entered.and_then(|()| close_all_but(&[channel.as_raw_fd()]));
-    let mut told = reply(channel.as_fd(), alone.map(|()| Answer::empty()));
+    let alone = hide().and_then(|()| isolate(channel, user));
+    let mut told = reply(channel.as_fd(), 0, alone.map(|()| Answer::empty()));
     while told.is_ok() {
-        let mut request = [0; 2];
+        let mut request = [0; 3];
         let mut came = [const { None }; 2];
         let mut take = |fd| {
             if let Some(free) = came.iter_mut().find(|place: &&mut Option<OwnedFd>| place.is_none()) {
@@ -114,11 +121,32 @@ pub(super) fn serve(channel: &OwnedFd, user: Option<BorrowedFd<'_>>) -> ! {
             }
         };
         match socket::receive(channel.as_fd(), &mut request, &mut take) {
-            Ok(received) if received.length == 2 => told = reply(channel.as_fd(), visit(request, came)),
+            Ok(received) if received.length == request.len() => {
+                let [errand, enters, question] = request;
+                told = reply(channel.as_fd(), question, visit([errand, enters], came));
+            }
             _ => break,
         }
     }
     exit(0)
+}
+
+/// Nothing of the caller's is open when it enters the user namespace. The change of credentials there makes it dumpable again where
+/// fs.suid_dumpable says so: it is hidden once more.
+fn isolate(channel: &OwnedFd, user: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    terminal::dup2_stdin(channel)?;
+    terminal::dup2_stdout(channel)?;
+    terminal::dup2_stderr(channel)?;
+    let channel = channel.as_raw_fd();
+    if let Some(user) = user {
+        let user_fd = user.as_raw_fd();
+        close_all_but(&[channel.min(user_fd), channel.max(user_fd)])?;
+        setns(user, CloneFlags::NEWUSER)?;
+    }
+    close_all_but(&[channel])?;
+    hide()?;
+    // A change of credentials takes it back too.
+    set_parent_process_death_signal(Some(Signal::KILL))
 }
 
 /// Keeps processes of the namespaces that it enters from tracing it: ptrace(2). It has the caller's root directory.
@@ -126,10 +154,13 @@ fn hide() -> Result<(), Errno> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
-fn reply(channel: BorrowedFd<'_>, answer: Result<Answer, Errno>) -> Result<(), Errno> {
+fn reply(channel: BorrowedFd<'_>, question: u8, answer: Result<Answer, Errno>) -> Result<(), Errno> {
     match answer {
-        Ok(answer) => answer.send(channel),
-        Err(errno) => socket::send(channel, &errno.raw_os_error().to_ne_bytes(), &[]),
+        Ok(mut answer) => answer.send(channel, question),
+        Err(errno) => {
+            let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
+            socket::send(channel, &[question, a, b, c, d], &[])
+        }
     }
 }
 
