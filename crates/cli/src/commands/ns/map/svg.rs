@@ -18,6 +18,8 @@ const BRIDGES: usize = 6;
 
 /// More lines than this would hide what is below them.
 const MANY: usize = 60;
+/// So many from children to PID namespaces elsewhere, which mostly end at the same one.
+const BUNDLE: usize = 6;
 
 /// A file of its own. What hovering shows comes from `<title>` elements.
 pub fn svg(layout: &Layout<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -38,7 +40,9 @@ pub fn drawing(layout: &Layout<'_>, hints: bool, out: &mut dyn Write) -> io::Res
         shape(id, tile, layout.rects[id], hints, out)?;
     }
     let many = if layout.curves.len() > MANY { " many" } else { "" };
-    writeln!(out, "</g>\n<g class=\"lines{many}\">")?;
+    let parents = layout.curves.iter().filter(|curve| curve.link.why == Why::Parent).count();
+    let bundle = if parents > BUNDLE { " bundle" } else { "" };
+    writeln!(out, "</g>\n<g class=\"lines{many}{bundle}\">")?;
     layout.curves.iter().try_for_each(|curve| wire(curve, out))?;
     writeln!(out, "</g>\n<g class=\"texts\">")?;
     layout.texts.iter().try_for_each(|line| text(layout, line, out))?;

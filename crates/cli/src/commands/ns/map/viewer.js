@@ -41,57 +41,97 @@
     map.style.transform = '';
     const height = view.width * stage.clientHeight / stage.clientWidth;
     map.setAttribute('viewBox', `${view.x} ${view.y} ${view.width} ${height}`);
-    map.classList.toggle('far', scale() < 0.45);
     relabel();
   };
-  // From afar a title that is too small to be read gives way to a larger one, as much of it as its box has room for;
-  // what is inside of that box gives way too.
+  // From afar a title that is too small to be read gives way to a larger one, as far as its box has room for it. Where that
+  // is more than the room above what is inside, the inside gives way too.
+  const box = (id) => {
+    const rect = shapes.get(id)?.querySelector('.box');
+    const value = (name) => Number(rect.getAttribute(name));
+    return rect && { x: value('x'), y: value('y'), width: value('width'), height: value('height') };
+  };
+  const around = (id) => {
+    do id = tiles[id].p; while (id !== 0 && !shapes.has(id));
+    return id;
+  };
+  const inner = new Map();
+  tiles.forEach(({ w }, id) => {
+    if (!shapes.has(id) || w === 'process' || w === 'more') return;
+    inner.set(around(id), Math.min(inner.get(around(id)) ?? Infinity, box(id).y));
+  });
   const titles = [...map.querySelectorAll('text.title[data-t]')].map((element) => ({
     element, id: Number(element.dataset.t), size: Number(element.getAttribute('font-size')), text: element.textContent,
   })).filter(({ id }) => ['namespace', 'group'].includes(tiles[id].w));
   const labels = document.createElementNS(map.namespaceURI, 'g');
   labels.id = 'labels';
   map.append(labels);
-  const READABLE = 7, LETTERS = 10;
+  // In the window's pixels: what can't be read, what is large enough, the sizes of enlarged titles.
+  const SMALL = 7, LARGE = 9, SIZES = [9, 8], LEADING = 1.12;
   const relabel = () => {
-    const now = scale();
+    const now = scale(), far = 11 * now < SMALL;
     if (now === labelled) return;
     labelled = now;
+    map.classList.toggle('far', far);
     const covered = new Set(), made = [];
     for (const { element, id, size, text } of titles) {
-      let above = tiles[id].p;
-      while (above !== 0 && !covered.has(above)) above = tiles[above].p;
-      const small = above !== 0 || size * now < READABLE;
-      element.classList.toggle('small', small);
-      if (!small) continue;
-      covered.add(id);
-      if (above === 0) made.push(label(id, text, now));
+      const hidden = covered.has(around(id)), small = far && size * now < LARGE;
+      element.classList.toggle('small', hidden || small);
+      const one = small && !hidden && label(id, text, Number(element.getAttribute('x')), now);
+      if (one) made.push(one.element);
+      if (hidden || one?.covers) covered.add(id);
     }
-    labels.replaceChildren(...made.filter(Boolean));
+    shapes.forEach((element, id) => element.classList.toggle('covered', covered.has(around(id))));
+    labels.replaceChildren(...made);
   };
-  // In one line or two, broken at a space or a hyphen if there is one.
-  const broken = (text, letters, lines) => {
-    if (text.length <= letters) return [text];
-    if (lines < 2) return [`${text.slice(0, letters - 1)}…`];
-    const stop = Math.max(text.lastIndexOf(' ', letters), text.lastIndexOf('-', letters - 1)) + 1;
-    const at = stop > 2 ? stop : letters;
-    return [text.slice(0, at), ...broken(text.slice(at), letters, lines - 1)];
+  const pen = document.createElement('canvas').getContext('2d');
+  pen.font = 'bold 100px Helvetica, Arial, "Liberation Sans", sans-serif';
+  const wide = (text) => pen.measureText(text.trimEnd()).width / 100;
+  // In lines of whole words. Of an id there are at least the last digits, of a name the first letters, or nothing.
+  const broken = (text, room, most) => {
+    const lines = [''];
+    const put = (word) => {
+      if (wide(lines.at(-1) + word) > room) {
+        if (lines.length === most || !lines[0] || wide(word) > room) return false;
+        lines.push('');
+      }
+      lines[lines.length - 1] += word;
+      return true;
+    };
+    const words = text.split(/(?<=[ -])/), left = words.findIndex((word) => !put(word));
+    if (left < 0) return { lines, whole: true };
+    const word = words[left].trimEnd(), goesOn = words[left - 1]?.endsWith('-');
+    const kind = /^(user|pid|net|mnt|ipc|uts|cgroup|time) /.test(text);
+    let letters = goesOn ? word.length : kind || left > 0 ? 0 : word.length - 1;
+    while (letters > (goesOn ? 0 : 3) && !put(`${word.slice(0, letters)}…`)) letters -= 1;
+    if (/^\d{7}/.test(word)) put(`…${word.slice(-4)}`);
+    return { lines: lines.at(-1).endsWith('-') ? [''] : lines, whole: false };
   };
-  const label = (id, text, now) => {
-    const place = box(id), letters = Math.floor((place.width * now - 4) / (LETTERS * 0.56));
-    if (letters < 3 || place.height * now < LETTERS) return null;
+  const high = (lines, size) => size * (LEADING * (lines - 1) + 0.95);
+  const best = (text, room, height) => {
+    const tries = SIZES.filter((size) => high(1, size) <= height).map((size) => (
+      { size, ...broken(text, room / size, high(2, size) <= height ? 2 : 1) }));
+    const length = ({ lines }) => lines.join('').length;
+    return tries.find(({ whole }) => whole) ?? tries.sort((a, b) => length(b) - length(a))[0];
+  };
+  const label = (id, text, left, now) => {
+    const place = box(id), x = Math.max(left, place.x + 3 / now), room = (place.x + place.width - x) * now - 3;
+    const full = place.height * now - 1, free = Math.min(full, ((inner.get(id) ?? Infinity) - place.y) * now - 1);
+    const [name] = text.split(' · ');
+    const above = [text, name].map((one) => best(one, room, free)).find((one) => one?.whole);
+    const { lines, size } = above ?? best(name, room, full) ?? { lines: [''] };
+    if (!lines[0]) return null;
+    const needed = high(lines.length, size), top = Math.min(4, Math.max(0, (needed > free ? full : free) - needed) / 2);
     const element = document.createElementNS(map.namespaceURI, 'text');
     element.setAttribute('class', 'title bold');
-    element.setAttribute('font-size', LETTERS / now);
-    element.setAttribute('stroke-width', 3 / now);
-    broken(text, letters, place.height * now < 2.4 * LETTERS ? 1 : 2).forEach((line, number) => {
+    element.setAttribute('font-size', size / now);
+    lines.forEach((line, number) => {
       const part = document.createElementNS(map.namespaceURI, 'tspan');
-      part.setAttribute('x', place.x + 3 / now);
-      part.setAttribute('y', place.y + (LETTERS * (number * 1.1 + 1) + 1) / now);
+      part.setAttribute('x', x);
+      part.setAttribute('y', place.y + (top + 0.5 + size * (number * LEADING + 0.76)) / now);
       part.textContent = line;
       element.append(part);
     });
-    return element;
+    return { element, covers: needed > free };
   };
   const center = (x, y, width) => {
     view = { x: x - width / 2, y: y - width * stage.clientHeight / stage.clientWidth / 2, width };
@@ -113,11 +153,6 @@
     show();
   };
   const zoomMiddle = (factor) => zoom(factor, stage.clientWidth / 2, stage.offsetTop + stage.clientHeight / 2);
-  const box = (id) => {
-    const rect = shapes.get(id)?.querySelector('.box');
-    const value = (name) => Number(rect.getAttribute(name));
-    return rect && { x: value('x'), y: value('y'), width: value('width'), height: value('height') };
-  };
   // A small box is shown with its surroundings.
   const goTo = (id) => {
     const place = box(id);
