@@ -101,10 +101,11 @@
     if (left < 0) return { lines, whole: true };
     const word = words[left].trimEnd(), goesOn = words[left - 1]?.endsWith('-');
     const kind = /^(user|pid|net|mnt|ipc|uts|cgroup|time) /.test(text);
-    let letters = goesOn ? word.length : kind || left > 0 ? 0 : word.length - 1;
-    while (letters > (goesOn ? 0 : 3) && !put(`${word.slice(0, letters)}…`)) letters -= 1;
+    const named = goesOn || (left === 0 && !kind), least = goesOn ? 0 : 4;
+    let letters = goesOn && /^\d/.test(word) ? 0 : word.length - 1;
+    while (named && letters >= least && !put(`${word.slice(0, letters)}…`)) letters -= 1;
     if (/^\d{7}/.test(word)) put(`…${word.slice(-4)}`);
-    return { lines: lines.at(-1).endsWith('-') ? [''] : lines, whole: false };
+    return { lines: /-$|^…$/.test(lines.at(-1)) ? [''] : lines, whole: false };
   };
   const high = (lines, size) => size * (LEADING * (lines - 1) + 0.95);
   const best = (text, room, height) => {
