@@ -39,12 +39,13 @@ pub fn all(caller: &Caller) -> Vec<Kept> {
 
 /// Lets go what is kept under a name: where it is found, and nowhere else.
 pub fn release(name: &str, caller: &Caller) -> std::result::Result<(), KeepError> {
-    let shelves = shelves(caller);
-    if let Some(shelf) = shelves.iter().find(|shelf| shelf.find(name).is_some()) {
-        return shelf.release(name);
+    for shelf in shelves(caller) {
+        match shelf.release(name) {
+            // What a killed one has left has gone now, though it wasn't anything that is kept.
+            Err(KeepError::Unknown(_)) => {}
+            found => return found,
+        }
     }
-    // What a killed one has left goes, though it isn't anything that is kept.
-    shelves.iter().for_each(|shelf| drop(shelf.release(name)));
     netns::release(name)
 }
 

@@ -85,17 +85,18 @@ fn stopped(trace: &str) -> Vec<String> {
 fn points(trace: &str, target: &Target) -> Vec<(Point, bool)> {
     let of_target = [format!("\"/proc/{}/", target.pid), format!("pidfd_open({},", target.pid), "setns(".to_owned()];
     let (mut counts, mut known) = (BTreeMap::<(&str, &str), usize>::new(), BTreeSet::new());
-    let (mut found, mut is_sure) = (Vec::new(), false);
+    // A signal 0 by its pidfd: that it was one process all the while. The parent looks, and the child last of all.
+    let looks = trace.lines().filter(|line| line.contains("pidfd_send_signal(")).count();
+    let (mut found, mut looked) = (Vec::new(), 0);
     for line in trace.lines() {
         let Some((pid, call)) = line.split_once(' ') else { continue };
         let Some((name, _)) = call.trim_start().split_once('(') else { continue };
         let count = counts.entry((pid, name)).or_default();
         *count += 1;
-        // A signal 0 by its pidfd: that it was one process all the while.
-        is_sure |= name == "pidfd_send_signal";
+        looked += usize::from(name == "pidfd_send_signal");
         let first = known.insert((name, *count));
         if first && (name == "pidfd_send_signal" || of_target.iter().any(|text| call.contains(text))) {
-            found.push(((name.to_owned(), *count), is_sure));
+            found.push(((name.to_owned(), *count), looked == looks));
         }
     }
     found

@@ -170,9 +170,9 @@ fn the_program_of_a_shared_pid_namespace_dies_with_izba() {
 #[test]
 fn ten_izbas_that_are_killed_leave_no_mount() {
     let ground = Ground::new();
-    let mounts = || {
-        fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains("izba-ground")).count()
-    };
+    let place = ground.path("").display().to_string();
+    let mounts =
+        || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&place)).count();
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);
         let started: Vec<Background> = (0..10)

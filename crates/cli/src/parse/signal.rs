@@ -65,7 +65,8 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Signal(number)), "{text}");
         }
-        for bad in ["", "0", "65", "-9", "+9", "TERMX", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+"]
+        for bad in
+            ["", "0", "65", "--9", "+9", "TERMX", "SIG", "SIGSIGTERM", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+"]
         {
             assert!(bad.parse::<Signal>().is_err(), "{bad}");
         }

@@ -17,10 +17,9 @@ impl Search {
     /// Goes through the descriptors and threads of a process.
     pub(super) fn look_into(&mut self, proc: &OwnedFd, process: &SeenProcess, known: &mut Known) {
         let read = open_directory(proc, &process.pid.to_string()).and_then(|dir| {
-            match self.read_descriptors(&dir, process.pid, known) {
-                Err(errno @ (Errno::ACCESS | Errno::PERM)) => return Err(errno),
-                // The main thread may have ended before the others.
-                Ok(()) | Err(_) => {}
+            // The main thread may have ended before the others.
+            if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = self.read_descriptors(&dir, process.pid, known) {
+                return Err(errno);
             }
             self.read_threads(&dir, process, known)
         });
