@@ -18,6 +18,8 @@ type Count = BTreeMap<String, usize>;
 
 /// The state of the machine at one moment.
 pub(crate) struct Machine {
+    /// The host name and the NIS domain name.
+    names: Count,
     mounts: Count,
     links: Count,
     cgroups: Count,
@@ -35,6 +37,9 @@ impl Machine {
     pub(crate) fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         Machine {
+            names: count(
+                ["hostname", "domainname"].map(|name| read(&format!("/proc/sys/kernel/{name}")).trim().to_owned()),
+            ),
             mounts: count(read("/proc/self/mountinfo").lines().map(mount)),
             links: count(names_in(Path::new("/sys/class/net"))),
             cgroups: count(tree(Path::new("/sys/fs/cgroup"), false)),
@@ -61,6 +66,7 @@ impl Machine {
     /// What appeared; of mounts and links also what vanished. Cgroups and processes of others may end at any time.
     fn differences(&self, after: &Machine) -> Vec<String> {
         let rows = [
+            ("name of the machine", &self.names, &after.names, true),
             ("mount", &self.mounts, &after.mounts, true),
             ("network link", &self.links, &after.links, true),
             ("cgroup", &self.cgroups, &after.cgroups, false),
