@@ -33,6 +33,12 @@ pub(crate) fn adopt_orphans() -> Outcome {
     rustix::process::set_child_subreaper(Some(own)).map_err(|error| format!("prctl(PR_SET_CHILD_SUBREAPER): {error}"))
 }
 
+/// An orphan that has ended in a PID namespace keeps process 1 of that from ending until its parent, which we are now, has asked:
+/// pid_namespaces(7). Programs of ours have been waited for already.
+fn reap_orphans() {
+    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+}
+
 impl Machine {
     pub(crate) fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -52,6 +58,7 @@ impl Machine {
     pub(crate) fn compare_when_settled(&self) -> Outcome {
         let deadline = Instant::now() + SETTLE;
         loop {
+            reap_orphans();
             let differences = self.differences(&Machine::look());
             if differences.is_empty() {
                 return Ok(());
