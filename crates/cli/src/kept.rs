@@ -1,10 +1,8 @@
 //! Where namespaces are kept under names.
 
-use std::os::fd::AsFd;
-use std::path::Path;
-
 use izba_sandbox::keep::{KeepError, Kept, Shelf, Way, netns};
-use izba_sandbox::survey::{Id, identify, open_namespace};
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::survey::Id;
 
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
@@ -18,8 +16,7 @@ pub fn shelf(caller: &Caller) -> Result<Shelf> {
 /// How the caller can keep namespaces. Root of a user namespace may mount at most in a mount namespace of its own, with which the mounts
 /// would go, and /run/netns is another's.
 pub fn way(caller: &Caller) -> Way {
-    let user = open_namespace(Path::new("/proc/self/ns/user")).ok().and_then(|user| identify(user.as_fd()).ok());
-    if caller.privileged && user.is_some_and(Id::is_initial) { Way::Mounts } else { Way::Process }
+    if caller.privileged && Id::own(Kind::User).is_some_and(Id::is_initial) { Way::Mounts } else { Way::Process }
 }
 
 /// Where names may be: a name that was kept without XDG_RUNTIME_DIR is found in a session that has it.

@@ -104,8 +104,7 @@ impl Facts {
     /// # Errors
     /// The root can't be opened or isn't a directory.
     pub fn gather(sandbox: &Sandbox) -> io::Result<Self> {
-        let initial =
-            stat("/proc/self/ns/user").is_ok_and(|stat| Id { kind: Kind::User, inode: stat.st_ino }.is_initial());
+        let initial = Id::own(Kind::User).is_some_and(Id::is_initial);
         // The kernel judges by the user namespace that owns the new mount namespace, and trusts the initial one.
         let judged = !initial || !sandbox.namespaces.is_shared(Kind::User);
         let mounts =

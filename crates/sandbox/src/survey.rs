@@ -24,7 +24,7 @@ use std::str::FromStr;
 
 use izba_sys::Errno;
 use izba_sys::nsfs::NSFS_MAGIC;
-use izba_sys::path::{CWD, Mode, OFlags, fstatfs, openat};
+use izba_sys::path::{CWD, Mode, OFlags, fstatfs, openat, stat};
 
 use crate::namespace::Kind;
 use known::Known;
@@ -45,6 +45,11 @@ pub struct Id {
 }
 
 impl Id {
+    /// The caller's own of this kind. `None` where the kernel lacks the kind or there is no procfs at /proc.
+    pub fn own(kind: Kind) -> Option<Self> {
+        stat(format!("/proc/self/ns/{kind}")).ok().map(|stat| Self { kind, inode: stat.st_ino })
+    }
+
     /// Is it one of those that the kernel starts with? The numbers of six kinds have been fixed since Linux 3.8, those of the initial
     /// mount and network namespaces since Linux 6.17; before, this is `false` for these two.
     pub fn is_initial(self) -> bool {

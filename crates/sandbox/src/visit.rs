@@ -8,7 +8,6 @@ mod errand;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use izba_sys::path::fstat;
 use izba_sys::process::{Cloned, PollFd, PollFlags, Timespec, WaitId, WaitIdOptions, clone3, poll, waitid};
@@ -178,7 +177,7 @@ fn started(visitor: &mut Option<Visitor>) -> Result<&mut Visitor, Errno> {
 
 /// Is this the caller's own namespace? It needs no rights to look around in that.
 pub(crate) fn is_own(id: Id) -> bool {
-    std::fs::metadata(format!("/proc/self/ns/{}", id.kind)).is_ok_and(|metadata| metadata.ino() == id.inode)
+    Id::own(id.kind) == Some(id)
 }
 
 #[cfg(test)]
@@ -189,7 +188,7 @@ mod tests {
     #[test]
     fn who_has_moved_is_sent_nowhere_else() {
         let file = File::open("/proc/self/ns/uts").unwrap();
-        let id = Id { kind: Kind::Uts, inode: file.metadata().unwrap().ino() };
+        let id = Id::own(Kind::Uts).unwrap();
         let mut visitors = Visitors::default();
         let mut pid = |errand| visitors.ask(errand, id, file.as_fd(), None).unwrap().0.pid();
         let (names, again) = (pid(Errand::Names), pid(Errand::Names));

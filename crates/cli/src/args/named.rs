@@ -52,12 +52,8 @@ pub struct ExecArgs {
     /// The working directory: by default the run's.
     #[arg(short, long = "workdir", value_name = "DIR")]
     pub workdir: Option<PathBuf>,
-    /// Give the program a new terminal. The default where stdin and stdout are terminals.
-    #[arg(short, long, overrides_with = "no_tty")]
-    pub tty: bool,
-    /// Give the program your stdin, stdout and stderr as they are.
-    #[arg(long, overrides_with = "tty")]
-    pub no_tty: bool,
+    #[command(flatten)]
+    pub terminal: crate::args::run::TerminalArgs,
     #[command(flatten)]
     pub show: ShowArgs,
 }

@@ -173,12 +173,8 @@ pub struct ProcessArgs {
     /// The working directory: / by default.
     #[arg(short, long = "workdir", value_name = "DIR")]
     pub workdir: Option<PathBuf>,
-    /// Give the program a new terminal. The default where stdin and stdout are terminals.
-    #[arg(short, long, overrides_with = "no_tty")]
-    pub tty: bool,
-    /// Give the program your stdin, stdout and stderr as they are.
-    #[arg(long, overrides_with = "tty")]
-    pub no_tty: bool,
+    #[command(flatten)]
+    pub terminal: TerminalArgs,
     /// Hand in your open descriptor N.
     #[arg(long = "fd", value_name = "N", value_parser = clap::value_parser!(i32).range(3..))]
     pub descriptors: Vec<i32>,
@@ -196,6 +192,17 @@ pub struct ProcessArgs {
         value_parser = clap::value_parser!(i16).range(-1000..=1000)
     )]
     pub oom_score_adj: Option<i16>,
+}
+
+/// What the program's standard streams are.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct TerminalArgs {
+    /// Give the program a new terminal. The default where stdin and stdout are terminals.
+    #[arg(short, long, overrides_with = "no_tty")]
+    pub tty: bool,
+    /// Give the program your stdin, stdout and stderr as they are.
+    #[arg(long, overrides_with = "tty")]
+    pub no_tty: bool,
 }
 
 #[derive(Debug, Default, Args)]

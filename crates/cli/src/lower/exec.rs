@@ -135,7 +135,7 @@ fn process(
     account: &Account,
     rlimits: Vec<Rlimit>,
 ) -> Result<Process> {
-    let terminal = terminal(args.tty, args.no_tty);
+    let terminal = terminal(args.terminal);
     let environment = environment(args, caller, intent, account, terminal);
     let words = words(&args.name_and_command[1..], account);
     let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);

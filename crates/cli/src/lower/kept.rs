@@ -43,7 +43,7 @@ fn process(command: &[OsString], args: &ProgramArgs, caller: &Caller) -> Result<
         rlimits: Vec::new(),
         oom_score_adj: None,
         descriptors: Vec::new(),
-        terminal: terminal(args.tty, args.no_tty),
+        terminal: terminal(args.terminal),
         init: Init::Program,
     })
 }

@@ -9,7 +9,7 @@ use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::rootfs::CallerRoot;
 use izba_sandbox::sandbox::{Ids, Sandbox, User, WorkingDirectory};
-use izba_sandbox::survey::{identify, open_namespace};
+use izba_sandbox::survey::{Id, identify, open_namespace};
 use izba_sys::{Errno, nsfs};
 
 use super::{c_string, kept};
@@ -63,8 +63,7 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
 fn namespaces(named: &[Kind], target: &Target) -> Result<Namespaces> {
     let mut namespaces = Namespaces::shared();
     for place in target.places(named)? {
-        let own = Path::new("/proc/self/ns").join(place.kind.proc_name());
-        if inode(&place.path) != inode(&own) {
+        if inode(&place.path) != Id::own(place.kind).map(|own| own.inode) {
             namespaces.join(place.kind, place.path);
         }
     }
@@ -110,10 +109,10 @@ fn refuse_closed_pids(path: &Path) -> Result<()> {
 }
 
 fn is_below_own(namespace: &OwnedFd) -> bool {
-    let own = inode(Path::new("/proc/self/ns/pid"));
+    let own = Id::own(Kind::Pid);
     let mut at = namespace.try_clone().ok();
     while let Some(here) = at {
-        if identify(here.as_fd()).ok().map(|id| id.inode) == own {
+        if identify(here.as_fd()).ok() == own {
             return true;
         }
         at = nsfs::parent(here.as_fd()).ok();

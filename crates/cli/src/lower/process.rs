@@ -12,7 +12,7 @@ use izba_sys::terminal::{isatty, tcgetwinsize};
 
 use super::environment::Environment;
 use super::{c_string, capability};
-use crate::args::run::RunArgs;
+use crate::args::run::{RunArgs, TerminalArgs};
 use crate::failure::{Failure, NOT_FOUND, Result};
 use crate::parse::path::in_root;
 
@@ -33,7 +33,7 @@ pub fn lower(args: &RunArgs, account: &Account, environment: &Environment) -> Re
         rlimits: last_of_each(&args.process.ulimits),
         oom_score_adj: args.process.oom_score_adj,
         descriptors: descriptors(&args.process.descriptors),
-        terminal: terminal(args.process.tty, args.process.no_tty),
+        terminal: terminal(args.process.terminal),
         init: if args.process.no_init { Init::Program } else { Init::Builtin },
     })
 }
@@ -87,9 +87,9 @@ fn descriptors(wanted: &[i32]) -> Vec<i32> {
 }
 
 /// A new terminal where the caller sits at one, and where nothing is redirected: then the program may take it over.
-pub fn terminal(tty: bool, no_tty: bool) -> Terminal {
+pub fn terminal(args: TerminalArgs) -> Terminal {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    let wanted = !no_tty && (tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
+    let wanted = !args.no_tty && (args.tty || (isatty(stdin.as_fd()) && isatty(stdout.as_fd())));
     if !wanted {
         return Terminal::Inherit;
     }

@@ -12,12 +12,8 @@ pub struct ProgramArgs {
     /// Become this group inside, by its number.
     #[arg(short = 'G', long, value_name = "GID")]
     pub setgid: Option<u32>,
-    /// Give the program a new terminal. The default where stdin and stdout are terminals.
-    #[arg(short, long, overrides_with = "no_tty")]
-    pub tty: bool,
-    /// Give the program your stdin, stdout and stderr as they are.
-    #[arg(long, overrides_with = "tty")]
-    pub no_tty: bool,
+    #[command(flatten)]
+    pub terminal: crate::args::run::TerminalArgs,
     /// Pass signals on to the program. Always so; the option is there for those who know unshare(1).
     #[arg(long, hide_short_help = true)]
     pub forward_signals: bool,
