@@ -1,88 +1,27 @@
-//! Control groups of processes: cgroups(7), proc_pid_cgroup(5).
+//! Control groups: limits as typed data, the files that they become on cgroup v2 and v1, and groups that are made, changed, stopped,
+//! counted and removed. cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the kernel.
+//!
+//! v2, v1 and hybrid (v1 hierarchies hold the limits, an almost empty v2 one serves freeze and kill) have one interface: a [`Place`] says where a
+//! group is in each hierarchy, and [`Limits`] become [`Setting`]s, which are written there.
 
-use std::io;
-use std::path::{Component, Path, PathBuf};
+mod controller;
+pub mod device;
+mod group;
+mod layout;
+mod limits;
+mod membership;
+mod place;
+mod setting;
+mod settings;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 
-use crate::mountinfo::{self, MountLine, unescape};
-
-/// The cgroup.procs files of the groups that a process is in and the caller isn't. Who writes its process id there joins the group.
-///
-/// # Errors
-/// The process has ended, or a group of it lies outside of what the caller has mounted.
-///
-/// ```no_run
-/// # fn main() -> std::io::Result<()> {
-/// for file in izba_sandbox::cgroup::files_of(1234)? {
-///     std::fs::write(file, "0")?;
-/// }
-/// # Ok(())
-/// # }
-/// ```
-pub fn files_of(pid: i32) -> io::Result<Vec<PathBuf>> {
-    let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let ours = std::fs::read_to_string("/proc/self/cgroup")?;
-    let mounts = mountinfo::read(Path::new("/proc/self/mountinfo"))?;
-    let others = memberships(&theirs).filter(|theirs| !memberships(&ours).any(|ours| ours == *theirs));
-    others
-        .map(|(hierarchy, path)| {
-            let not_mounted = || io::Error::other(format!("the cgroup {hierarchy}:{path} isn't mounted here"));
-            place(&mounts, hierarchy, path).map(|dir| dir.join("cgroup.procs")).ok_or_else(not_mounted)
-        })
-        .collect()
-}
-
-/// Hierarchies, empty for cgroup v2, and the path in each, from lines such as "3:cpu,cpuacct:/group", "1:name=systemd:/group", "0::/group".
-pub(crate) fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        Some((fields.next()?, fields.next()?))
-    })
-}
-
-/// The directory of a group, if what is mounted shows it.
-fn place(mountinfo: &str, hierarchy: &str, path: &str) -> Option<PathBuf> {
-    let lines = mountinfo.lines().filter_map(MountLine::parse);
-    let mut mounted = lines.filter(|line| is_of(line, hierarchy));
-    mounted.find_map(|line| {
-        let below = Path::new(path).strip_prefix(unescape(line.root)).ok()?;
-        // Outside of the caller's cgroup namespace, where this mount doesn't lead: cgroup_namespaces(7).
-        if below.components().any(|part| part == Component::ParentDir) {
-            return None;
-        }
-        Some(unescape(line.point).join(below))
-    })
-}
-
-/// A v1 mount has its controllers, or its name, among the options of the file system.
-fn is_of(line: &MountLine<'_>, hierarchy: &str) -> bool {
-    if hierarchy.is_empty() {
-        return line.fstype == "cgroup2";
-    }
-    let mut wanted = hierarchy.split(',');
-    line.fstype == "cgroup" && wanted.all(|wanted| line.super_options.split(',').any(|option| option == wanted))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MOUNTS: &str = "\
-32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
-33 31 0:30 /docker/7 /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
-40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
-41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
-";
-
-    #[test]
-    fn groups_are_found_where_they_are_mounted() {
-        let found = |hierarchy, path| place(MOUNTS, hierarchy, path).map(|dir| dir.display().to_string());
-        assert_eq!(found("cpu,cpuacct", "/a").as_deref(), Some("/sys/fs/cgroup/cpu,cpuacct/a"));
-        assert_eq!(found("name=systemd", "/").as_deref(), Some("/sys/fs/cgroup/systemd/"));
-        assert_eq!(found("", "/x.slice/y").as_deref(), Some("/sys/fs/cgroup/unified/x.slice/y"));
-        assert_eq!(found("pids", "/docker/7/b").as_deref(), Some("/sys/fs/cgroup/pids/b"));
-        assert_eq!(found("pids", "/other"), None);
-        assert_eq!(found("memory", "/"), None);
-        assert_eq!(found("cpu,cpuacct", "/../../host"), None);
-        assert_eq!(found("", "/a/../.."), None);
-    }
-}
+pub use controller::{Controller, Version};
+pub use limits::{
+    Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
+    Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
+};
+pub use membership::files_of;
+pub(crate) use membership::memberships;
+pub use place::{Manager, Place, Unit};
+pub use setting::{LimitError, Setting};

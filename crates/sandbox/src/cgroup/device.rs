@@ -1,0 +1,1 @@
+//! Which devices may be used: a list on v1, a BPF program on v2.

@@ -1,0 +1,1 @@
+//! A group that is there: changed, stopped, counted, ended and removed.

@@ -1,0 +1,1 @@
+//! Which hierarchies there are, where the caller is in them, and what it may do there.

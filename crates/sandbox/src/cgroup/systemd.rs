@@ -1,0 +1,1 @@
+//! Scopes of systemd, over D-Bus: the systemd driver.
