@@ -20,6 +20,8 @@ mod message;
 mod properties;
 mod property;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod unified;
 mod wire;
 
