@@ -158,7 +158,7 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
         Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins(plan, Kind::Pid) => return Some(no_init()),
         // Probing tells of the caller's own user namespace only.
-        Call::Fork { namespaces } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {
+        Call::Fork { namespaces, .. } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {
             return diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), errno);
         }
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
