@@ -4,6 +4,7 @@
 //! Nothing is done that isn't in the plan.
 
 mod caller;
+mod cgroupfs;
 mod enter;
 mod group;
 mod mounts;
@@ -207,6 +208,8 @@ struct Planner<'a> {
     group: Option<Slot>,
     /// v1 groups that it joins.
     joined_v1: Vec<PathBuf>,
+    /// What of its groups the program sees.
+    shown_groups: Vec<cgroupfs::Shown>,
     /// Slots that the parent fills and sends.
     received: Vec<Slot>,
     sources: mounts::Sources,
@@ -246,6 +249,7 @@ impl<'a> Planner<'a> {
             notes: Vec::new(),
             group: None,
             joined_v1: Vec::new(),
+            shown_groups: Vec::new(),
             received: Vec::new(),
             sources: mounts::Sources::default(),
             root_source: Slot(1),

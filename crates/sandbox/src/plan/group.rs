@@ -6,6 +6,7 @@ use std::path::Path;
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
+use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
@@ -60,12 +61,14 @@ impl Planner<'_> {
             self.hand_on(unified, wanted);
             let slot = self.make_dir(unified, &new.name, wanted.on(Version::V2).collect());
             self.group = Some(slot);
+            self.shown_groups.extend(Shown::of(unified));
         }
         for hierarchy in layout.v1.iter().filter(|hierarchy| hierarchy.writable && wanted.needs(hierarchy)) {
             self.make_above(hierarchy);
             let own = wanted.on(Version::V1).filter(|setting| hierarchy.controllers.contains(&setting.controller));
             self.make_dir(hierarchy, &new.name, own.collect());
             self.joined_v1.push(hierarchy.parent().join(&new.name));
+            self.shown_groups.extend(Shown::of(hierarchy));
         }
     }
 
