@@ -191,7 +191,7 @@ fn start(
     let child = match cloned {
         Ok(Some(child)) => child,
         Ok(None) => process::exit(crate::STATUS_FAILED),
-        Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
+        Err(errno) => return Err(not_cloned(plan, errno)),
     };
     let program = child.pid;
     Parent {
@@ -206,6 +206,15 @@ fn start(
         group: before.group,
     }
     .run(started)
+}
+
+/// The kernel says what it minds about the group in words that mean something else of namespaces.
+fn not_cloned(plan: &Plan, errno: Errno) -> StartError {
+    let of_group = matches!(errno, Errno::ACCESS | Errno::BUSY | Errno::OPNOTSUPP | Errno::NODEV | Errno::AGAIN);
+    match plan.first_group().filter(|_| of_group) {
+        Some(group) => StartError::CloneIntoGroup { group: group.to_owned(), errno },
+        None => StartError::Clone { namespaces: plan.clone_flags, errno },
+    }
 }
 
 fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {

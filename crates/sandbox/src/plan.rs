@@ -21,11 +21,11 @@ pub use view::Actor;
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sys::namespace::CloneFlags;
 
-use crate::call::{Call, Slot};
+use crate::call::{At, Call, Slot};
 use crate::facts::Facts;
 use crate::namespace::{Kind, Namespace};
 use crate::rootfs::{Root, SystemMounts, Writes};
@@ -132,6 +132,23 @@ impl Plan {
 }
 
 impl Plan {
+    /// Is this a control group that the plan makes?
+    pub(crate) fn is_group(&self, slot: Slot) -> bool {
+        let mut calls = self.before.iter().flat_map(|step| &step.calls);
+        calls.any(|call| matches!(call, Call::MakeGroup { to, .. } if *to == slot))
+    }
+
+    /// The cgroup v2 group in which the first process is made, if it isn't the caller's.
+    pub(crate) fn first_group(&self) -> Option<&Path> {
+        let mut calls = self.before.iter().flat_map(|step| &step.calls);
+        calls.find_map(|call| match call {
+            Call::MakeGroup { path, to, .. } | Call::Open { at: At::Host(path), to, .. } if Some(*to) == self.group => {
+                Some(Path::new(OsStr::from_bytes(path.to_bytes())))
+            }
+            _ => None,
+        })
+    }
+
     /// Is this where the working directory is opened?
     pub(crate) fn is_working_directory(&self, slot: Slot) -> bool {
         self.slots.get(usize::from(slot.0)).is_some_and(|name| name == program::WORKING_DIRECTORY)
