@@ -102,6 +102,9 @@ fn set(options: &mut Options, name: &str, value: &str) -> Outcome {
 
 /// Boots a machine and follows it to the command's end; gives the exit status.
 fn start(options: &Options) -> Outcome<u8> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err("User-Mode Linux runs on x86_64 only".into());
+    }
     if !rustix::process::geteuid().is_root() {
         return Err("must be root: the machine starts in namespaces in which the host is read-only".into());
     }

@@ -15,8 +15,8 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Longer than all tests of one machine need.
-const TIMEOUT: &str = "900";
+/// Two CPUs, so that one can be chosen; longer than all tests of one machine need.
+const OPTIONS: [&str; 4] = ["--cpus", "2", "--timeout", "900"];
 
 /// A machine, and the test binaries that run in it.
 #[derive(PartialEq)]
@@ -78,7 +78,7 @@ pub(crate) fn machines(targets: &[&str], filter: &[String]) -> Outcome<Vec<Machi
     let machines = KINDS.iter().filter_map(|kind| {
         let here: Vec<&Binary> = binaries.iter().filter(|binary| kind_of(&binary.name) == Some(kind)).collect();
         let mut command = Command::new(&own);
-        command.current_dir(command::workspace()).arg("vm").args(kind.options).args(["--timeout", TIMEOUT, "--"]);
+        command.current_dir(command::workspace()).arg("vm").args(kind.options).args(OPTIONS).arg("--");
         command.arg(script(&here, filter));
         (!here.is_empty()).then_some(Machine { title: kind.title, command })
     });
@@ -116,8 +116,8 @@ fn binary(line: &str) -> Option<Binary> {
     Some(Binary { name: name.into(), executable: executable.into(), package: package.into() })
 }
 
-/// Runs them one after the other, and goes on after a failure. The machine has one CPU: threads would only be in each
-/// other's way.
+/// Runs them one after the other, and goes on after a failure. One at a time: the machine's CPUs share one of
+/// the host's.
 fn script(binaries: &[&Binary], filter: &[String]) -> String {
     let filter: Vec<String> = filter.iter().map(|word| quoted(word)).collect();
     let mut script = String::from("status=0\n");
