@@ -6,7 +6,7 @@
 
 mod controller;
 pub mod device;
-mod group;
+pub mod group;
 mod layout;
 mod limits;
 mod membership;
@@ -17,6 +17,7 @@ mod settings;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
+pub use group::{Group, GroupError};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
