@@ -24,4 +24,5 @@ pub use limits::{
 pub use membership::files_of;
 pub(crate) use membership::memberships;
 pub use place::{Manager, Place, Unit};
-pub use setting::{LimitError, Setting};
+pub use setting::{LimitError, Presence, Setting};
+pub use settings::Lowered;
