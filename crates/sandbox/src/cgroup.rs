@@ -6,10 +6,12 @@
 
 mod controller;
 pub mod device;
-mod group;
+pub mod group;
+mod intent;
 mod layout;
 mod limits;
 mod membership;
+mod own;
 mod place;
 mod setting;
 mod settings;
@@ -17,11 +19,16 @@ mod settings;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
+pub use group::{Group, GroupError};
+pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
+pub use layout::{Above, Hierarchy, Layout};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
 };
-pub use membership::files_of;
+pub use membership::Membership;
 pub(crate) use membership::memberships;
+pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
-pub use setting::{LimitError, Setting};
+pub use setting::{LimitError, Presence, Setting};
+pub use settings::Lowered;
