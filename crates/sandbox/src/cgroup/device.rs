@@ -23,6 +23,8 @@ use izba_sys::bpf::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
 
 use super::limits::{DeviceAccess, DeviceKind, DeviceRule};
 pub use attach::{attach, refusal, replace};
+#[cfg(feature = "systemd")]
+pub(super) use list::allow_list;
 pub use program::Program;
 pub use transition::{settings, transition, within};
 
@@ -57,12 +59,12 @@ pub fn allows(rules: &[DeviceRule], (kind, major, minor): (NodeKind, u32, u32), 
 
 /// Devices of one kind that a rule names. In the order in which lists are written, that of runc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Devices {
+pub(super) struct Devices {
     /// `None` is any.
-    major: Option<u32>,
+    pub(super) major: Option<u32>,
     /// `None` is any.
-    minor: Option<u32>,
-    kind: NodeKind,
+    pub(super) minor: Option<u32>,
+    pub(super) kind: NodeKind,
 }
 
 impl Devices {
