@@ -1,5 +1,7 @@
 //! Where izba means to differ from runc 1.1.5, and why. Each is asserted: where it applies izba does otherwise, and it applies somewhere.
 
+use std::fmt::Display;
+
 use crate::case::Case;
 
 /// Of which files a group consists.
@@ -262,6 +264,6 @@ fn twice<T: PartialEq>(values: impl Iterator<Item = T>) -> bool {
     (1..all.len()).any(|index| all[..index].contains(&all[index]))
 }
 
-fn one(file: &str, value: impl ToString) -> Writes {
-    vec![(file.into(), value.to_string())]
+fn one(file: &str, value: impl Display) -> Writes {
+    vec![(file.into(), format!("{value}"))]
 }
