@@ -21,6 +21,7 @@ const PACKAGES: &[&str] = &[
     "passwd",
     "procps",
     "python3",
+    "runc",
     "strace",
     "tmux",
     "uidmap",
