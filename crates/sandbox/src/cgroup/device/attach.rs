@@ -56,7 +56,8 @@ pub fn program_refusal(errno: Errno) -> Option<Hint> {
         Errno::PERM => Some(Hint::new(
             "device rules on cgroup v2 are a BPF program, which takes CAP_SYS_ADMIN and CAP_NET_ADMIN in the initial user namespace; \
              no ordinary user has them, and systemd's user manager doesn't lend them",
-            "run izba as root, or leave the device rules out: in a user namespace of its own a program can make no devices, and opens those that it is given by their file modes",
+            "run izba as root, or leave the device rules out: in a user namespace of its own \
+             a program can make no devices, and opens those that it is given by their file modes",
         )),
         Errno::NOSYS | Errno::INVAL => Some(Hint::new(
             "the kernel can't run BPF programs for devices (CONFIG_CGROUP_BPF)",
