@@ -1,6 +1,6 @@
 //! A call as strace(1) shows it, with the names of slots in braces where it shows descriptors.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt::Write;
 
 use izba_sys::mount::MountAttributes;
@@ -50,6 +50,11 @@ impl Text<'_> {
             open_flag_names(flags),
             resolve_names(resolve)
         )
+    }
+
+    fn write_setting(&self, at: &At, content: &[u8]) -> String {
+        let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
+        format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
     }
 
     fn mounting(&self, call: &Call) -> Option<String> {
@@ -122,10 +127,7 @@ impl Text<'_> {
                 );
                 if content.is_empty() { open } else { format!("{open}; {}", write_of(content)) }
             }
-            Call::WriteSetting { at, content } => {
-                let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
-                format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
-            }
+            Call::WriteSetting { at, content } => self.write_setting(at, content),
             Call::Chown { at, uid, gid } => {
                 let flags = if matches!(at, At::Slot(_)) { "AT_EMPTY_PATH" } else { "AT_SYMLINK_NOFOLLOW" };
                 let gid = gid.map_or("-1".to_owned(), |gid| gid.to_string());
@@ -180,6 +182,19 @@ impl Text<'_> {
                     names => format!("{names}|CLONE_INTO_CGROUP"),
                 };
                 format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
+            }
+            Call::WriteLimit { group, files, .. } => {
+                let write =
+                    |(file, content): &(CString, Vec<u8>)| self.write_setting(&At::In(*group, file.clone()), content);
+                files.iter().map(write).collect::<Vec<_>>().join("; ")
+            }
+            Call::AttachDevices { group, program } => {
+                let count = program.instructions().len();
+                let load = format!("bpf(BPF_PROG_LOAD, {{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt={count}}})");
+                format!(
+                    "{load}; bpf(BPF_PROG_ATTACH, {{target_fd={}, attach_type=BPF_CGROUP_DEVICE}})",
+                    self.slot(*group)
+                )
             }
             Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
                 format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))

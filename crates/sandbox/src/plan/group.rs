@@ -10,8 +10,10 @@ use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
-    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, Layout, Limits, NewGroup, Setting, Version,
+    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, Layout, LimitError, Limits, NewGroup, Presence,
+    Setting, Version, device,
 };
+use crate::facts::Facts;
 use crate::namespace::Kind;
 
 impl Planner<'_> {
@@ -40,7 +42,7 @@ impl Planner<'_> {
 
     fn new_group(&mut self, new: &NewGroup) -> Result<(), PlanError> {
         let layout = &self.facts.cgroups;
-        let wanted = Wanted::of(new, layout);
+        let wanted = Wanted::of(new, self.facts)?;
         if let (Enforcement::Required, Some(refused)) = (new.enforcement, wanted.refused.first()) {
             return Err(refused.clone());
         }
@@ -61,11 +63,17 @@ impl Planner<'_> {
             self.hand_on(unified, wanted);
             let slot = self.make_dir(unified, &new.name, wanted.on(Version::V2).collect());
             self.group = Some(slot);
+            if let Some(program) = &wanted.devices {
+                let attach = Call::AttachDevices { group: slot, program: program.clone() };
+                self.before("limit the devices".to_owned(), None, vec![attach]);
+            }
             self.shown_groups.extend(Shown::of(unified));
         }
         for hierarchy in layout.v1.iter().filter(|hierarchy| hierarchy.writable && wanted.needs(hierarchy)) {
             self.make_above(hierarchy);
-            let own = wanted.on(Version::V1).filter(|setting| hierarchy.controllers.contains(&setting.controller));
+            let own = wanted.on(Version::V1).filter(|setting| {
+                setting.controller.is_some_and(|controller| hierarchy.controllers.contains(&controller))
+            });
             self.make_dir(hierarchy, &new.name, own.collect());
             self.joined_v1.push(hierarchy.parent().join(&new.name));
             self.shown_groups.extend(Shown::of(hierarchy));
@@ -85,7 +93,7 @@ impl Planner<'_> {
     /// From the top down: a group's children have what is in its cgroup.subtree_control.
     fn hand_on(&mut self, unified: &Hierarchy, wanted: &Wanted) {
         for above in &unified.above {
-            let missing = not_handed_on(above, wanted.on(Version::V2).map(|setting| setting.controller));
+            let missing = not_handed_on(above, wanted.on(Version::V2).filter_map(|setting| setting.controller));
             if missing.is_empty() {
                 continue;
             }
@@ -107,9 +115,13 @@ impl Planner<'_> {
         let mut calls = vec![Call::MakeGroup { path: c_path(&path), controllers, to }];
         calls.extend(inherited(hierarchy, &settings).map(|(file, value)| write_in(to, file, value)));
         self.before(format!("make the group {shown}"), format!("mkdir {shown}"), calls);
-        for Setting { file, value, .. } in settings {
-            let write = write_in(to, file, value.clone());
-            self.before(format!("set {file} to {value}"), format!("echo {value} > {shown}/{file}"), vec![write]);
+        for setting in settings {
+            let Setting { file, value, .. } = setting;
+            self.before(
+                format!("set {file} to {value}"),
+                format!("echo {value} > {shown}/{file}"),
+                vec![limit(to, setting)],
+            );
         }
         to
     }
@@ -136,23 +148,36 @@ impl Planner<'_> {
 /// What of the limits can be had, and why the rest can't.
 struct Wanted {
     settings: Vec<Setting>,
+    /// Device rules on cgroup v2.
+    devices: Option<device::Program>,
     /// Those that the group has to have in any case too.
     controllers: BTreeSet<Controller>,
     refused: Vec<PlanError>,
 }
 
 impl Wanted {
-    fn of(new: &NewGroup, layout: &Layout) -> Self {
+    fn of(new: &NewGroup, facts: &Facts) -> Result<Self, PlanError> {
+        let layout = &facts.cgroups;
         let needed = new.limits.controllers();
         let refusals: BTreeMap<Controller, PlanError> = needed
             .iter()
-            .filter_map(|&controller| Some((controller, refusal(controller, &new.limits, layout)?)))
+            .filter_map(|&controller| Some((controller, refusal(controller, &new.limits, facts)?)))
             .collect();
         let on = |controller| layout.version(controller).filter(|_| !refusals.contains_key(&controller));
-        let (settings, errors) = new.limits.settings(&on);
+        let lowered = new.limits.settings(&on).map_err(refused)?;
+        let mut settings = lowered.settings;
+        let mut devices = None;
+        match on(Controller::Devices).filter(|_| !new.limits.devices.is_empty()) {
+            Some(Version::V1) => settings.extend(device::settings(&new.limits.devices).map_err(refused)?),
+            Some(Version::V2) => devices = Some(device::Program::compile(&new.limits.devices)),
+            None => {}
+        }
         let controllers = needed.union(&new.controllers).copied().filter(|&controller| on(controller).is_some());
-        let errors = errors.into_iter().map(|error| PlanError::new(error.problem, error.remedy));
-        Self { settings, controllers: controllers.collect(), refused: refusals.into_values().chain(errors).collect() }
+        let controllers = controllers.collect();
+        // What no controller can do is said once.
+        let errors = lowered.refused.into_iter().filter(|_| refusals.is_empty()).map(refused);
+        let refused = refusals.into_values().chain(errors).collect();
+        Ok(Self { settings, devices, controllers, refused })
     }
 
     fn needs(&self, hierarchy: &Hierarchy) -> bool {
@@ -164,8 +189,13 @@ impl Wanted {
     }
 }
 
+fn refused(error: LimitError) -> PlanError {
+    PlanError::new(error.problem, error.remedy)
+}
+
 /// Why a controller can't be used, if it can't.
-fn refusal(controller: Controller, limits: &Limits, layout: &Layout) -> Option<PlanError> {
+fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<PlanError> {
+    let layout = &facts.cgroups;
     let v1 = layout.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
     let Some(hierarchy) = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some()) else {
         return Some(absent(controller));
@@ -255,6 +285,14 @@ fn inherited<'a>(hierarchy: &'a Hierarchy, own: &[&Setting]) -> impl Iterator<It
 
 fn write_to(path: &Path, value: String) -> Call {
     Call::WriteSetting { at: At::Host(c_path(path)), content: value.into_bytes() }
+}
+
+fn limit(group: Slot, setting: &Setting) -> Call {
+    let mut files = vec![(c_path(&setting.file), setting.value.clone().into_bytes())];
+    if let Presence::Twin { file, value } = &setting.presence {
+        files.push((c_path(file), value.clone().into_bytes()));
+    }
+    Call::WriteLimit { group, files, required: setting.presence != Presence::Optional }
 }
 
 fn write_in(group: Slot, file: &str, value: String) -> Call {
