@@ -26,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "passwd",
     "procps",
     "python3",
+    "runc",
     "strace",
     "systemd",
     "tmux",
