@@ -76,6 +76,9 @@ pub enum GroupError {
     /// Nothing in the group's hierarchies can stop processes.
     #[error("the group can't be frozen: it is neither in a cgroup v2 hierarchy nor in one of the v1 freezer")]
     NoFreezer,
+    /// Stopping, killing or removing it would do that to the caller too.
+    #[error("the caller is in the group {} itself", .0.display())]
+    CallerInside(PathBuf),
     /// Not all processes have stopped in time. The group has been thawed again.
     #[error("{} isn't frozen: some process in it doesn't stop", .0.display())]
     NotFrozen(PathBuf),
@@ -127,6 +130,10 @@ impl GroupError {
             Self::NoFreezer => Some(Hint::new(
                 "on cgroup v1 only the freezer controller stops processes",
                 "mount it (mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer) or a cgroup2 hierarchy, and start again",
+            )),
+            Self::CallerInside(_) => Some(Hint::new(
+                "the group is the root of a hierarchy, or izba was started inside of it",
+                "name the group that is meant, or run izba outside of it",
             )),
             Self::NotFrozen(_) => Some(Hint::new(
                 "it waits in the kernel for something that doesn't come, such as a disk or network file system (state D)",
