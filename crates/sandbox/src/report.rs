@@ -175,7 +175,7 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
         Call::WriteSetting { at: At::In(slot, path), .. } if plan.is_group(*slot) => Failed::GroupFile(host_path(path)),
         Call::WriteLimit { files, .. } => Failed::GroupFile(host_path(&files.first()?.0)),
-        Call::AttachDevices { .. } => return device::refusal(errno),
+        Call::AttachDevices { .. } => return device::program_refusal(errno),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().starts_with(b"/sys/fs/cgroup/") => {
             Failed::GroupFile(host_path(path))
         }

@@ -39,4 +39,3 @@ fn a_process_of_the_login_is_attached_to_what_runs() {
     assert!(matches!(error, SystemdError::Call { .. }), "{error}");
     systemd.stop(&unit).unwrap();
 }
-

@@ -63,7 +63,12 @@ pub fn read(group: &Path, file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
 }
 
-pub fn start(systemd: &mut Systemd, unit: &str, pids: &[u32], properties: &[Property]) -> Result<PathBuf, SystemdError> {
+pub fn start(
+    systemd: &mut Systemd,
+    unit: &str,
+    pids: &[u32],
+    properties: &[Property],
+) -> Result<PathBuf, SystemdError> {
     systemd.start_scope(&Scope { unit, slice: None, description: "a test of izba", pids, properties })
 }
 
@@ -149,4 +154,3 @@ pub fn is_gone(group: &Path) {
     }
     panic!("{} is still there", group.display());
 }
-
