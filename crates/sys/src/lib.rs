@@ -19,6 +19,7 @@ pub mod process;
 pub mod rlimit;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 pub mod terminal;
 pub mod title;
 

@@ -200,7 +200,7 @@ fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<Pla
         return Some(closed(controller, hierarchy));
     }
     if controller == Controller::Devices && v1.is_none() && !(facts.initial_user_namespace && facts.may("SYS_ADMIN")) {
-        return device::refusal(Errno::PERM)
+        return device::program_refusal(Errno::PERM)
             .map(|hint| PlanError::new(format!("the device rules can't be enforced: {}", hint.cause), hint.remedy));
     }
     if controller == Controller::Cpuset
