@@ -1,11 +1,13 @@
 //! From what was asked for to the [`Sandbox`]: every option gets its meaning here, and what doesn't fit together is refused.
 
 pub mod capability;
+pub mod disk;
 pub mod environment;
 pub mod exec;
 pub mod file;
 pub mod identity;
 pub mod kept;
+pub mod limit;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

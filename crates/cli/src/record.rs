@@ -1,12 +1,14 @@
 //! What is written down of a run for as long as it runs: who it is, where its processes are, and what a second program in it has
 //! to be like.
 
+mod cgroup;
 mod name;
 mod process;
 mod reservation;
 mod runs;
 mod text;
 
+pub use cgroup::Cgroup;
 pub use name::Name;
 pub use process::Process;
 pub use reservation::Reservation;
@@ -57,6 +59,9 @@ pub struct Record {
     /// Has the root been changed by chroot(2)?
     pub no_pivot: bool,
     pub namespaces: Kinds,
+    /// The group that was made for it. Without one the field is left out, as an older izba reads strictly, and writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Cgroup>,
     pub intent: Intent,
 }
 
@@ -136,6 +141,7 @@ impl Record {
             user: asked.user.map(str::to_owned),
             no_pivot: sandbox.no_pivot,
             namespaces: Kinds::of(child.program(), &sandbox.namespaces),
+            cgroup: None,
             intent: Intent::of(&sandbox.process)?,
         })
     }
@@ -240,6 +246,7 @@ impl From<Kinds> for BTreeMap<String, Entered> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use izba_sandbox::cgroup::Place;
 
     fn record() -> Record {
         let process = Process { pid: 7, start_time: 99 };
@@ -268,8 +275,17 @@ mod tests {
             user: Some("ann".to_owned()),
             no_pivot: false,
             namespaces: Kinds([(Kind::Net, entered)].into()),
+            cgroup: Some(Cgroup(Place { unified: Some("/sys/fs/cgroup/web".into()), ..Place::default() })),
             intent,
         }
+    }
+
+    #[test]
+    fn a_record_of_an_izba_without_groups_is_read() {
+        let record = Record { cgroup: None, ..record() };
+        let document = serde_json::to_string(&record).unwrap();
+        assert!(!document.contains("cgroup"));
+        assert_eq!(Record::parse(document.as_bytes()), Ok(record));
     }
 
     #[test]
