@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod credential;
 pub mod entry;
 pub mod mount;
