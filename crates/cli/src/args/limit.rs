@@ -1,7 +1,7 @@
 //! What a run may use: options of `izba run` and `izba update`, and where a run's group is.
 
 use clap::{Args, ValueEnum, value_parser};
-use izba_sandbox::cgroup::{Bound, HugetlbLimit, NumberList, RdmaLimit};
+use izba_sandbox::cgroup::{Bound, DeviceRule, HugetlbLimit, NumberList, RdmaLimit};
 
 use crate::parse::block_device::{self, Rate, Weight};
 use crate::parse::bound::{self, SizeBound};
@@ -113,6 +113,9 @@ pub struct IoArgs {
     /// The same of one disk.
     #[arg(long, value_name = "DISK:N", allow_hyphen_values = true, value_parser = block_device::blkio_weight)]
     pub blkio_weight_device: Vec<Weight>,
+    /// Allow a device beside the usual ones (null, zero, tty, ...), and no other any more: 'c 10:229 rwm'.
+    #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
+    pub device_cgroup_rule: Vec<DeviceRule>,
 }
 
 #[derive(Debug, Default, Args)]
