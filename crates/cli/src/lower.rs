@@ -5,6 +5,7 @@ pub mod disk;
 pub mod environment;
 pub mod exec;
 pub mod file;
+pub mod group;
 pub mod identity;
 pub mod kept;
 pub mod limit;
@@ -20,6 +21,7 @@ use std::ffi::CString;
 use std::path::Path;
 
 use izba_sandbox::account::{Account, UserSpec};
+use izba_sandbox::cgroup::Limits;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::rootfs::SystemMounts;
 use izba_sandbox::sandbox::{Sandbox, Sysctl};
@@ -68,7 +70,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
-        cgroups: Vec::new(),
+        cgroup: group::lower(args.name.as_ref(), Limits::default()),
         requires: None,
         handed_out: Vec::new(),
         process: process::lower(args, &account, &environment)?,

@@ -9,6 +9,8 @@ use izba_sys::namespace::CloneFlags;
 use izba_sys::path::{OFlags, ResolveFlags};
 use izba_sys::rlimit::Resource;
 
+use crate::cgroup::Controller;
+
 /// A place in the table of descriptors that the calls of a plan fill and use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(pub(crate) u16);
@@ -124,6 +126,10 @@ pub enum Call {
     Unshare(CloneFlags),
     /// Waits until the parent has done its steps; descriptors that it sends go to these slots.
     AwaitParent { receive: Vec<Slot> },
+    /// In the parent: mkdir(2) of a group above the new one; that it exists is no error.
+    MakeGroupAbove { path: CString },
+    /// In the parent: mkdir(2) of a group that must not exist yet, for these v1 controllers or, without any, in the cgroup v2 hierarchy.
+    MakeGroup { path: CString, controllers: Vec<Controller>, to: Slot },
     /// In the parent: writes the child's /proc/PID/setgroups, uid_map or gid_map.
     WriteMap { file: &'static str, content: Vec<u8> },
     /// In the parent: runs newuidmap(1) or newgidmap(1) for the child.
@@ -148,8 +154,9 @@ pub enum Call {
     OpenTerminal { master: Slot, to: Slot, rows: u16, columns: u16 },
     /// dup3(2) to 0, 1 and 2, and ioctl(TIOCSCTTY).
     AttachTerminal { slot: Slot },
-    /// clone3(2): the child goes on with the plan, the calling process stays as its supervisor.
-    Fork { namespaces: CloneFlags },
+    /// clone3(2): the child goes on with the plan, the calling process stays as its supervisor. With CLONE_INTO_CGROUP where a slot holds a
+    /// group.
+    Fork { namespaces: CloneFlags, group: Option<Slot> },
     /// clone(2) with CLONE_VM|CLONE_VFORK: the same, in memory that is shared until the child executes.
     Vfork,
     /// pidfd_send_signal(2) with signal 0: ESRCH where the process of this descriptor of the caller's has ended.

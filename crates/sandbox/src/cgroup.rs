@@ -7,9 +7,11 @@
 mod controller;
 pub mod device;
 mod group;
+mod intent;
 mod layout;
 mod limits;
 mod membership;
+mod own;
 mod place;
 mod setting;
 mod settings;
@@ -17,11 +19,14 @@ mod settings;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
+pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
+pub use layout::{Above, Hierarchy, Layout};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
 };
-pub use membership::files_of;
+pub use membership::Membership;
 pub(crate) use membership::memberships;
+pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Setting};

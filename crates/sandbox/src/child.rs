@@ -263,7 +263,7 @@ impl Executor<'_> {
                 let message = message.encode();
                 socket::send(self.channel.as_fd(), &message, &[self.fd(*slot)?])
             }
-            Call::Fork { namespaces } => match process::clone3(*namespaces)? {
+            Call::Fork { namespaces, .. } => match process::clone3(*namespaces, None)? {
                 None => Ok(()),
                 Some(program) => supervise(program.pid, self.caller.as_fd()),
             },
@@ -431,7 +431,7 @@ fn exists_is_fine(result: Result<(), Errno>) -> Result<(), Errno> {
 }
 
 /// A file of the kernel's takes its whole value in one write.
-fn write_once(file: &OwnedFd, content: &[u8]) -> Result<(), Errno> {
+pub(crate) fn write_once(file: &OwnedFd, content: &[u8]) -> Result<(), Errno> {
     path::write(file, content).map(drop)
 }
 

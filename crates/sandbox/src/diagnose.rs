@@ -2,6 +2,7 @@
 
 mod exec;
 pub mod executable;
+mod group;
 mod path;
 
 use std::path::Path;
@@ -58,6 +59,12 @@ pub enum Failed<'a> {
     Clock,
     /// Opening the working directory.
     WorkingDirectory,
+    /// Making this control group.
+    Group(&'a Path),
+    /// Writing this file of a control group.
+    GroupFile(&'a Path),
+    /// Making a process in this control group.
+    IntoGroup(&'a Path),
     /// Any other call, which an old kernel or a seccomp filter may lack.
     Other,
 }
@@ -105,6 +112,9 @@ pub fn cause(failed: Failed<'_>, errno: Errno) -> Option<Hint> {
             Hint::new("the clock would be negative, or beyond 146 years: time_namespaces(7)", "choose a smaller offset")
         }),
         Failed::WorkingDirectory => working_directory(errno),
+        Failed::Group(path) => group::made(path, errno),
+        Failed::GroupFile(path) => group::written(path, errno),
+        Failed::IntoGroup(path) => group::entered(path, errno),
         Failed::Other => None,
     }
 }

@@ -11,6 +11,7 @@ use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, ope
 
 use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
+use crate::cgroup::{ControlGroup, Layout};
 use crate::contents::{self, Contents, Door};
 use crate::idmap::{IdMap, IdRange};
 use crate::mountinfo::{self, MountLine};
@@ -68,6 +69,8 @@ pub struct Facts {
     pub joined_has_root: bool,
     /// Has a root that isn't new a /dev/ptmx to open terminals with?
     pub has_terminals: bool,
+    /// The hierarchies of control groups, if a new group is wanted.
+    pub cgroups: Layout,
     /// What is known of the root directory.
     pub root: RootFacts,
 }
@@ -126,6 +129,10 @@ impl Facts {
             joined_denies_setgroups: joined.is_some_and(|joined| joined.denies_setgroups),
             joined_has_root: joined.is_none_or(|joined| joined.has_root),
             has_terminals: has_terminals(sandbox),
+            cgroups: match &sandbox.cgroup {
+                ControlGroup::New(new) => Layout::look(new),
+                ControlGroup::Caller | ControlGroup::Joined(_) => Layout::default(),
+            },
             root: root_facts(sandbox)?,
         })
     }

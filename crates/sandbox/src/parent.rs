@@ -1,5 +1,7 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
+mod before;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -12,10 +14,12 @@ use izba_sys::signal::{self, SignalSet};
 use izba_sys::socket::{self, MOST_DESCRIPTORS};
 
 use crate::call::{Call, Slot};
+use crate::cgroup::{OwnGroup, Place};
 use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
+use before::Before;
 
 /// Where PATH has a program, or, as PATH may lack them, the directories of every system.
 fn found(program: &str) -> PathBuf {
@@ -42,6 +46,7 @@ pub struct Child {
     pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
     namespaces: Vec<OwnedFd>,
+    group: OwnGroup,
 }
 
 /// How a sandbox has ended.
@@ -88,6 +93,16 @@ impl Child {
     /// The program's namespaces that the intent has wanted handed out, in that order, once.
     pub fn take_namespaces(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.namespaces)
+    }
+
+    /// The control group that was made for it, once. It stays as long as somebody is in it, or this is kept.
+    pub fn take_group(&mut self) -> OwnGroup {
+        std::mem::take(&mut self.group)
+    }
+
+    /// Where that is.
+    pub fn group(&self) -> &Place {
+        self.group.place()
     }
 
     /// Sends a signal to the program.
@@ -144,8 +159,14 @@ pub fn spawn_with_mask(
     start(plan, Some(mask), observe)
 }
 
-fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<Child, StartError> {
+fn start(
+    plan: &Plan,
+    mask: Option<SignalSet>,
+    mut observe: Option<&mut dyn FnMut(Done<'_>)>,
+) -> Result<Child, StartError> {
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
+    let before = Before::run(plan, &mut observe)?;
+    let group = plan.group.map(|slot| before.fd(slot)).transpose().map_err(setup("openat2"))?;
     let caller = process::pidfd_open(process::getpid(), PidfdFlags::empty()).map_err(setup("pidfd_open"))?;
     let (channel, inner) = socket::pair().map_err(setup("socketpair"))?;
     socket::ask_for_senders(channel.as_fd()).map_err(setup("setsockopt"))?;
@@ -156,25 +177,44 @@ fn start(plan: &Plan, mask: Option<SignalSet>, observe: Option<&mut dyn FnMut(Do
     let explain = observe.is_some();
     let stack = Stack::new().map_err(setup("mmap"))?;
     // No handler of the caller's may run in the child.
-    let before = signal::set_mask(&everything);
+    let callers = signal::set_mask(&everything);
     let started = if explain { process::monotonic_nanoseconds() } else { 0 };
-    let cloned = process::clone3(plan.clone_flags);
+    let cloned = process::clone3(plan.clone_flags, group);
     if let Ok(None) = cloned {
         drop(channel);
-        let (umask, mask) = (Mode::empty(), mask.unwrap_or(before));
+        let (umask, mask) = (Mode::empty(), mask.unwrap_or(callers));
         let stack = Some(stack);
         Executor { plan, args: &args, env: &env, slots, channel: inner, caller, mask, umask, stack, explain }.run();
     }
-    signal::set_mask(&before);
+    signal::set_mask(&callers);
     drop(inner);
     let child = match cloned {
         Ok(Some(child)) => child,
         Ok(None) => process::exit(crate::STATUS_FAILED),
-        Err(errno) => return Err(StartError::Clone { namespaces: plan.clone_flags, errno }),
+        Err(errno) => return Err(not_cloned(plan, errno)),
     };
     let program = child.pid;
-    Parent { plan, channel, child, program, slots: empty_slots(plan), observe, terminal: None, namespaces: Vec::new() }
-        .run(started)
+    Parent {
+        plan,
+        channel,
+        child,
+        program,
+        slots: empty_slots(plan),
+        observe,
+        terminal: None,
+        namespaces: Vec::new(),
+        group: before.group,
+    }
+    .run(started)
+}
+
+/// The kernel says what it minds about the group in words that mean something else of namespaces.
+fn not_cloned(plan: &Plan, errno: Errno) -> StartError {
+    let of_group = matches!(errno, Errno::ACCESS | Errno::BUSY | Errno::OPNOTSUPP | Errno::NODEV | Errno::AGAIN);
+    match plan.first_group().filter(|_| of_group) {
+        Some(group) => StartError::CloneIntoGroup { group: group.to_owned(), errno },
+        None => StartError::Clone { namespaces: plan.clone_flags, errno },
+    }
 }
 
 fn empty_slots(plan: &Plan) -> Vec<Option<OwnedFd>> {
@@ -191,6 +231,7 @@ struct Parent<'a, 'o> {
     observe: Option<&'o mut dyn FnMut(Done<'_>)>,
     terminal: Option<OwnedFd>,
     namespaces: Vec<OwnedFd>,
+    group: OwnGroup,
 }
 
 impl Parent<'_, '_> {
@@ -200,8 +241,8 @@ impl Parent<'_, '_> {
         }
         match self.outside().and_then(|()| self.listen()) {
             Ok(()) => {
-                let Self { child, program, terminal, namespaces, .. } = self;
-                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces })
+                let Self { child, program, terminal, namespaces, group, .. } = self;
+                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces, group })
             }
             Err(error) => {
                 // Nothing is left: with the first process goes everything that it has made.

@@ -4,7 +4,9 @@
 //! Nothing is done that isn't in the plan.
 
 mod caller;
+mod cgroupfs;
 mod enter;
+mod group;
 mod mounts;
 mod outside;
 mod program;
@@ -19,11 +21,11 @@ pub use view::Actor;
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sys::namespace::CloneFlags;
 
-use crate::call::{Call, Slot};
+use crate::call::{At, Call, Slot};
 use crate::facts::Facts;
 use crate::namespace::{Kind, Namespace};
 use crate::rootfs::{Root, SystemMounts, Writes};
@@ -34,8 +36,12 @@ use crate::sandbox::{Init, Sandbox};
 pub struct Plan {
     /// What clone3(2) makes anew for the first child.
     pub(crate) clone_flags: CloneFlags,
+    /// The cgroup v2 group that it is made in, if it isn't the caller's.
+    pub(crate) group: Option<Slot>,
     /// The clone itself, as a step.
     pub(crate) clone: Step,
+    /// Done by the parent before there is a child.
+    pub(crate) before: Vec<Step>,
     /// Done by the parent while the child waits.
     pub(crate) outside: Vec<Step>,
     /// Done by the child, and after its fork by the program's process.
@@ -49,7 +55,7 @@ pub struct Plan {
 }
 
 /// What no plan enforces yet.
-pub const NOT_ENFORCED: [&str; 4] = ["a seccomp filter", "Landlock rules", "LSM labels", "cgroup limits"];
+pub const NOT_ENFORCED: [&str; 3] = ["a seccomp filter", "Landlock rules", "LSM labels"];
 
 /// What execve(2) gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +109,7 @@ impl Plan {
         check(sandbox)?;
         check_overlay(sandbox, facts)?;
         let mut planner = Planner::new(sandbox, facts);
+        planner.control_group()?;
         planner.receive_from_parent();
         planner.enter_namespaces();
         planner.fork_early();
@@ -125,6 +132,23 @@ impl Plan {
 }
 
 impl Plan {
+    /// Is this a control group that the plan makes?
+    pub(crate) fn is_group(&self, slot: Slot) -> bool {
+        let mut calls = self.before.iter().flat_map(|step| &step.calls);
+        calls.any(|call| matches!(call, Call::MakeGroup { to, .. } if *to == slot))
+    }
+
+    /// The cgroup v2 group in which the first process is made, if it isn't the caller's.
+    pub(crate) fn first_group(&self) -> Option<&Path> {
+        let mut calls = self.before.iter().flat_map(|step| &step.calls);
+        calls.find_map(|call| match call {
+            Call::MakeGroup { path, to, .. } | Call::Open { at: At::Host(path), to, .. } if Some(*to) == self.group => {
+                Some(Path::new(OsStr::from_bytes(path.to_bytes())))
+            }
+            _ => None,
+        })
+    }
+
     /// Is this where the working directory is opened?
     pub(crate) fn is_working_directory(&self, slot: Slot) -> bool {
         self.slots.get(usize::from(slot.0)).is_some_and(|name| name == program::WORKING_DIRECTORY)
@@ -192,10 +216,17 @@ fn check_overlay(sandbox: &Sandbox, facts: &Facts) -> Result<(), PlanError> {
 struct Planner<'a> {
     sandbox: &'a Sandbox,
     facts: &'a Facts,
+    before: Vec<Step>,
     outside: Vec<Step>,
     inside: Vec<Step>,
     slots: Vec<String>,
     notes: Vec<String>,
+    /// The cgroup v2 group of the first process.
+    group: Option<Slot>,
+    /// v1 groups that it joins.
+    joined_v1: Vec<PathBuf>,
+    /// What of its groups the program sees.
+    shown_groups: Vec<cgroupfs::Shown>,
     /// Slots that the parent fills and sends.
     received: Vec<Slot>,
     sources: mounts::Sources,
@@ -228,10 +259,14 @@ impl<'a> Planner<'a> {
         Self {
             sandbox,
             facts,
+            before: Vec::new(),
             outside: Vec::new(),
             inside: Vec::new(),
             slots: vec!["staging".to_owned(), "root".to_owned()],
             notes: Vec::new(),
+            group: None,
+            joined_v1: Vec::new(),
+            shown_groups: Vec::new(),
             received: Vec::new(),
             sources: mounts::Sources::default(),
             root_source: Slot(1),
@@ -309,9 +344,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A time namespace comes by unshare(2): its clocks have to be set before the first process enters.
+    /// A time namespace comes by unshare(2), as its clocks have to be set before the first process enters; a cgroup namespace too, as it begins
+    /// at the groups of who makes it.
     fn new_flags(&self) -> CloneFlags {
-        let new = self.sandbox.namespaces.new_kinds().filter(|&kind| kind != Kind::Time);
+        let new = self.sandbox.namespaces.new_kinds().filter(|&kind| !matches!(kind, Kind::Time | Kind::Cgroup));
         new.fold(CloneFlags::empty(), |flags, kind| flags | kind.clone_flag())
     }
 
@@ -322,7 +358,9 @@ impl<'a> Planner<'a> {
         let clone_flags = self.new_flags() - later;
         Plan {
             clone_flags,
-            clone: clone_step(clone_flags),
+            group: self.group,
+            clone: clone_step(clone_flags, self.group),
+            before: self.before,
             outside: self.outside,
             inside: self.inside,
             slots: self.slots,
@@ -337,14 +375,14 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn clone_step(namespaces: CloneFlags) -> Step {
+fn clone_step(namespaces: CloneFlags, group: Option<Slot>) -> Step {
     let kinds = Kind::ALL.into_iter().filter(|kind| namespaces.contains(kind.clone_flag()));
     let options: Vec<&str> = kinds.map(Kind::unshare_option).collect();
     let shell = format!("unshare {} --fork", options.join(" "));
     Step {
         title: "make the first process, in new namespaces".to_owned(),
         shell: Some(shell),
-        calls: vec![Call::Fork { namespaces }],
+        calls: vec![Call::Fork { namespaces, group }],
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use izba_sys::Errno;
 use izba_sys::namespace::CloneFlags;
@@ -35,6 +35,14 @@ pub enum StartError {
         /// Why.
         errno: Errno,
     },
+    /// The first process couldn't be made in its control group.
+    #[error("can't make the first process in the group {}: clone3(CLONE_INTO_CGROUP) failed: {errno}", group.display())]
+    CloneIntoGroup {
+        /// This one.
+        group: PathBuf,
+        /// Why.
+        errno: Errno,
+    },
     /// The child ended before the program could be executed, and without a word.
     #[error("the sandbox was killed while it was set up")]
     Died,
@@ -61,6 +69,7 @@ impl StartError {
                 cause: "somebody has killed it, or the kernel has for want of memory".to_owned(),
                 remedy: "look at dmesg and at the memory limit of your cgroup, and try again".to_owned(),
             }),
+            Self::CloneIntoGroup { group, errno } => diagnose::cause(Failed::IntoGroup(group), *errno),
             Self::Clone { namespaces, errno } => diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), *errno),
             Self::Step(step) => step.hint.clone(),
         }
@@ -158,10 +167,15 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
         Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins(plan, Kind::Pid) => return Some(no_init()),
         // Probing tells of the caller's own user namespace only.
-        Call::Fork { namespaces } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {
+        Call::Fork { namespaces, .. } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {
             return diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), errno);
         }
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
+        Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
+        Call::WriteSetting { at: At::In(slot, path), .. } if plan.is_group(*slot) => Failed::GroupFile(host_path(path)),
+        Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().starts_with(b"/sys/fs/cgroup/") => {
+            Failed::GroupFile(host_path(path))
+        }
         Call::WriteSetting { at: At::In(_, path), .. } => Failed::Sysctl(path.to_str().ok()?.strip_prefix("sys/")?),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().ends_with(b"oom_score_adj") => {
             Failed::OomScore

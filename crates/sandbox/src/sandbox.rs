@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::capability::Capabilities;
+use crate::cgroup::ControlGroup;
 use crate::namespace::{Kind, Namespaces};
 use crate::rlimit::Rlimit;
 use crate::rootfs::{Mount, Root, SystemMounts};
@@ -35,8 +36,8 @@ pub struct Sandbox {
     pub domainname: Option<CString>,
     /// Kernel settings, written to /proc/sys of the new namespaces.
     pub sysctls: Vec<Sysctl>,
-    /// cgroup.procs files of the groups that the sandbox is put into, before any namespace is joined: cgroups(7).
-    pub cgroups: Vec<PathBuf>,
+    /// Its control groups: cgroups(7).
+    pub cgroup: ControlGroup,
     /// A pidfd of the caller's. If its process has ended when all that is joined has been opened, the start fails with ESRCH: what was
     /// opened below /proc/PID could be another's of the same number.
     pub requires: Option<RawFd>,
@@ -74,7 +75,7 @@ impl Sandbox {
             hostname: None,
             domainname: None,
             sysctls: Vec::new(),
-            cgroups: Vec::new(),
+            cgroup: ControlGroup::Caller,
             requires: None,
             handed_out: Vec::new(),
             process: Process {

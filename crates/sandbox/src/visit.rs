@@ -51,7 +51,7 @@ impl Visitor {
         let (ours, theirs) = socket::pair()?;
         // No handler of the caller's may run in the child.
         let mask = set_mask(&SignalSet::full());
-        let cloned = clone3(izba_sys::namespace::CloneFlags::empty());
+        let cloned = clone3(izba_sys::namespace::CloneFlags::empty(), None);
         if let Ok(None) = cloned {
             errand::serve(&theirs, user);
         }

@@ -1,7 +1,7 @@
 //! Processes: clone3(2), execve(2), pidfd_open(2), waitid(2), close_range(2).
 
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ pub use rustix::process::{
 
 use crate::namespace::CloneFlags;
 
-/// struct clone_args of linux/sched.h, CLONE_ARGS_SIZE_VER0.
+/// struct clone_args of linux/sched.h, CLONE_ARGS_SIZE_VER2.
 #[repr(C)]
 #[derive(Default)]
 struct CloneArgs {
@@ -26,10 +26,16 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 /// clone3(2): every handled signal gets its default action. Linux 5.5.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
+/// clone3(2): the child is made in the group that `cgroup` is a descriptor of. Linux 5.7.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Is this memory a copy that [`clone3`] has made?
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -48,7 +54,7 @@ pub struct Cloned {
     pub pidfd: OwnedFd,
 }
 
-/// clone3(2) as fork(2), into new namespaces. `Ok(None)` is the child.
+/// clone3(2) as fork(2), into new namespaces, and where one is given into a cgroup v2 group instead of the caller's own. `Ok(None)` is the child.
 ///
 /// The child has one thread, a copy of the memory, and of the locks as they were: whatever another thread held stays
 /// held for ever. So until it execs or exits it must not allocate, lock, print or panic. Breaking that rule can hang the
@@ -56,12 +62,15 @@ pub struct Cloned {
 ///
 /// # Errors
 /// EPERM, ENOSPC (a limit of /proc/sys/user is reached), EAGAIN (RLIMIT_NPROC, pids cgroup), EINVAL (a kind that the kernel
-/// was built without, or an impossible combination).
-pub fn clone3(namespaces: CloneFlags) -> Result<Option<Cloned>, Errno> {
+/// was built without, or an impossible combination); of a group EACCES (no right to write the `cgroup.procs` of the nearest group above both), EBUSY
+/// (it hands controllers on), ENODEV (it has been removed), EOPNOTSUPP (it is in a threaded subtree): cgroups(7).
+pub fn clone3(namespaces: CloneFlags, group: Option<BorrowedFd<'_>>) -> Result<Option<Cloned>, Errno> {
     let mut pidfd: RawFd = -1;
+    let into_group = if group.is_some() { CLONE_INTO_CGROUP } else { 0 };
     let args = CloneArgs {
         // No handler of the caller's is to run in the child, on whatever stack.
-        flags: namespaces.bits() | u64::from(libc::CLONE_PIDFD.unsigned_abs()) | CLONE_CLEAR_SIGHAND,
+        flags: namespaces.bits() | u64::from(libc::CLONE_PIDFD.unsigned_abs()) | CLONE_CLEAR_SIGHAND | into_group,
+        cgroup: group.map_or(0, |group| u64::from(group.as_raw_fd().unsigned_abs())),
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         ..CloneArgs::default()

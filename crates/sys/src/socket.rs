@@ -157,7 +157,7 @@ mod tests {
         let (one, other) = pair().unwrap();
         ask_for_senders(other.as_fd()).unwrap();
         send(one.as_fd(), b"a", &[]).unwrap();
-        let Some(child) = clone3(CloneFlags::NEWUSER | CloneFlags::NEWPID).unwrap() else {
+        let Some(child) = clone3(CloneFlags::NEWUSER | CloneFlags::NEWPID, None).unwrap() else {
             let received = receive(other.as_fd(), &mut [0], &mut drop);
             exit(if received == Ok(Received { length: 1, sender: None }) { 42 } else { 1 })
         };

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use izba_sandbox::cgroup;
+use izba_sandbox::cgroup::{ControlGroup, Membership};
 use izba_sandbox::facts::JoinedUser;
 use izba_sandbox::idmap::IdMap;
 use izba_sandbox::namespace::{Kind, Namespaces};
@@ -39,7 +39,7 @@ pub fn lower(args: &EnterArgs, target: &Target, caller: &Caller) -> Result<Sandb
         sandbox.process.cwd = working_directory(dir.as_deref(), target)?;
     }
     if args.of_target.join_cgroup {
-        sandbox.cgroups = cgroups(process(target, "--join-cgroup")?)?;
+        sandbox.cgroup = ControlGroup::Joined(membership(process(target, "--join-cgroup")?)?);
     }
     if args.of_target.env {
         sandbox.process.env = environment(process(target, "--env")?)?;
@@ -151,8 +151,8 @@ fn environment(process: &Process) -> Result<Vec<std::ffi::CString>> {
     variables.map(c_string).collect()
 }
 
-fn cgroups(process: &Process) -> Result<Vec<PathBuf>> {
-    cgroup::files_of(process.pid)
+fn membership(process: &Process) -> Result<Membership> {
+    Membership::of(process.pid)
         .map_err(|error| Failure::new(format!("cannot join the cgroups of process {}", process.pid)).caused_by(&error))
 }
 

@@ -173,7 +173,17 @@ impl Text<'_> {
                 let slot = self.slot(*slot);
                 format!("dup2({slot}, 0); dup2({slot}, 1); dup2({slot}, 2); ioctl({slot}, TIOCSCTTY, 0)")
             }
-            Call::Fork { namespaces } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
+            Call::Fork { namespaces, group: None } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
+            Call::Fork { namespaces, group: Some(group) } => {
+                let flags = match clone_flag_names(*namespaces).as_str() {
+                    "0" => "CLONE_INTO_CGROUP".to_owned(),
+                    names => format!("{names}|CLONE_INTO_CGROUP"),
+                };
+                format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
+            }
+            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
+                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
+            }
             Call::Vfork => "clone(child_stack={stack}, flags=CLONE_VM|CLONE_VFORK|SIGCHLD)".to_owned(),
             Call::Setsid => "setsid()".to_owned(),
             Call::NewSessionKeyring => "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".to_owned(),

@@ -1,1 +1,199 @@
-//! Which hierarchies there are, where the caller is in them, and what it may do there.
+//! Which hierarchies there are, where a new group would be in them, and what the caller may do there: facts for a plan.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use izba_sys::path::{Access, AtFlags, CWD, accessat, statfs};
+
+use super::{Controller, Driver, NewGroup, NumberList, Parent, Version, memberships};
+
+/// Where all systems mount control groups: file-hierarchy(7) of systemd, and every container engine.
+const MOUNTED: &str = "/sys/fs/cgroup";
+
+/// statfs(2): CGROUP_SUPER_MAGIC and CGROUP2_SUPER_MAGIC.
+const CGROUP_MAGIC: u64 = 0x0027_e0eb;
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
+
+/// The hierarchies that a new group needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// cgroup v2.
+    pub unified: Option<Hierarchy>,
+    /// v1, as far as the group's limits need it.
+    pub v1: Vec<Hierarchy>,
+}
+
+/// One hierarchy, and the way down to where the new group would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Which interface it has.
+    pub version: Version,
+    /// v1: what it has. v2: what its top group has; looked at only where something is limited.
+    pub controllers: BTreeSet<Controller>,
+    /// Every group from the top of what is mounted down to the new group's parent.
+    pub above: Vec<Above>,
+    /// May the caller make groups in the last of these that exists, and processes in them?
+    pub writable: bool,
+    /// The CPUs that the last of these that exists has, if they matter.
+    pub cpus: Option<NumberList>,
+    /// Its memory nodes.
+    pub mems: Option<NumberList>,
+}
+
+/// A group above the new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Above {
+    /// Its directory, absolute.
+    pub path: PathBuf,
+    /// Does it exist?
+    pub exists: bool,
+    /// Which controllers its children have: `cgroup.subtree_control` (v2).
+    pub handed_on: BTreeSet<Controller>,
+    /// May the caller change that?
+    pub writable: bool,
+    /// Has it processes of its own, and isn't the root of all? Then it can't be made to hand more on: cgroups(7).
+    pub occupied: bool,
+}
+
+impl Layout {
+    /// Looks at the machine, as far as `new` makes it matter.
+    pub fn look(new: &NewGroup) -> Self {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let needed: BTreeSet<Controller> = new.limits.controllers().union(&new.controllers).copied().collect();
+        let parent = match &new.driver {
+            Driver::Files(parent) => parent,
+            Driver::Systemd { .. } => &Parent::Nearest,
+        };
+        let unified = unified_mount().map(|top| {
+            let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+            let above = Path::new(own).parent().unwrap_or(Path::new("/"));
+            unified(&top, below(&top, parent, above), !needed.is_empty())
+        });
+        let missing = needed.into_iter().filter(|&controller| match &unified {
+            // Every group of v2 can be stopped.
+            Some(unified) if controller == Controller::Freezer => !unified.writable,
+            Some(unified) => !unified.controllers.contains(&controller),
+            None => true,
+        });
+        let v1 = v1_hierarchies(missing.collect(), &own, parent);
+        Self { unified, v1 }
+    }
+
+    /// Where a controller is, if it is anywhere.
+    pub fn version(&self, controller: Controller) -> Option<Version> {
+        if self.v1.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
+            return Some(Version::V1);
+        }
+        let unified = self.unified.as_ref()?;
+        // A BPF program does it there: no controller's file.
+        let has = controller == Controller::Devices || unified.controllers.contains(&controller);
+        has.then_some(Version::V2)
+    }
+}
+
+impl Hierarchy {
+    /// The group in which the new one would be made.
+    pub fn parent(&self) -> &Path {
+        self.above.last().map_or(Path::new(MOUNTED), |above| &above.path)
+    }
+}
+
+/// Of a pure cgroup v2 system, or of a hybrid one.
+fn unified_mount() -> Option<PathBuf> {
+    let places = [PathBuf::from(MOUNTED), Path::new(MOUNTED).join("unified")];
+    places.into_iter().find(|place| is_mounted(place, CGROUP2_MAGIC))
+}
+
+fn is_mounted(place: &Path, magic: u64) -> bool {
+    statfs(place).is_ok_and(|found| u64::try_from(found.f_type) == Ok(magic))
+}
+
+/// The new group's parent in a hierarchy. In a container the caller's group may lie outside of what is mounted.
+fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
+    match parent {
+        Parent::Nearest if top.join(nearest.strip_prefix("/").unwrap_or(nearest)).is_dir() => nearest,
+        Parent::Nearest => Path::new("/"),
+        Parent::Path(path) => path,
+    }
+}
+
+fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {
+    let mut hierarchy = hierarchy(Version::V2, top, parent);
+    if limited {
+        hierarchy.controllers = words(&top.join("cgroup.controllers"));
+        hierarchy.above.iter_mut().filter(|above| above.exists).for_each(look_at);
+        set_cpus(&mut hierarchy, "cpuset.cpus.effective", "cpuset.mems.effective");
+    }
+    hierarchy
+}
+
+fn look_at(above: &mut Above) {
+    above.handed_on = words(&above.path.join("cgroup.subtree_control"));
+    above.writable = may_write(&above.path.join("cgroup.subtree_control"));
+    // The root of all has no cgroup.events.
+    above.occupied = above.path.join("cgroup.events").exists()
+        && std::fs::read(above.path.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty());
+}
+
+fn v1_hierarchies(mut needed: Vec<Controller>, own: &str, parent: &Parent) -> Vec<Hierarchy> {
+    let mut found = Vec::new();
+    while let Some(controller) = needed.pop() {
+        let Some((controllers, own, top)) = v1_hierarchy(controller, own) else { continue };
+        needed.retain(|other| !controllers.contains(other));
+        let mut hierarchy = hierarchy(Version::V1, &top, below(&top, parent, Path::new(own)));
+        if controllers.contains(&Controller::Cpuset) {
+            set_cpus(&mut hierarchy, "cpuset.effective_cpus", "cpuset.effective_mems");
+        }
+        found.push(Hierarchy { controllers, ..hierarchy });
+    }
+    found
+}
+
+/// What is mounted together with this controller, the caller's group there, and where.
+fn v1_hierarchy(controller: Controller, own: &str) -> Option<(BTreeSet<Controller>, &str, PathBuf)> {
+    let name = controller.name(Version::V1)?;
+    let (names, own) = memberships(own).find(|(names, _)| names.split(',').any(|other| other == name))?;
+    // Together they are mounted at their names, with links from each one's own.
+    let top = [names, name].map(|name| Path::new(MOUNTED).join(name));
+    let top = top.into_iter().find(|place| is_mounted(place, CGROUP_MAGIC))?;
+    Some((names.split(',').filter_map(|name| name.parse().ok()).collect(), own, top))
+}
+
+/// The way from `top` to `parent`, which is a path in the hierarchy.
+fn hierarchy(version: Version, top: &Path, parent: &Path) -> Hierarchy {
+    let mut path = top.to_owned();
+    let mut above = vec![Above::at(top)];
+    for part in parent.components().filter(|part| matches!(part, Component::Normal(_))) {
+        path.push(part);
+        above.push(Above::at(&path));
+    }
+    let nearest = above.iter().rev().find(|above| above.exists).map(|above| above.path.clone());
+    // Where a process is made in a group of v2, its maker needs the right to move it there from its own.
+    let moves = |nearest: &Path| version == Version::V1 || may_write(&nearest.join("cgroup.procs"));
+    let writable = nearest.is_some_and(|nearest| may_write(&nearest) && moves(&nearest));
+    Hierarchy { version, controllers: BTreeSet::new(), above, writable, cpus: None, mems: None }
+}
+
+impl Above {
+    fn at(path: &Path) -> Self {
+        let exists = path.is_dir();
+        Self { path: path.to_owned(), exists, handed_on: BTreeSet::new(), writable: false, occupied: false }
+    }
+}
+
+fn set_cpus(hierarchy: &mut Hierarchy, cpus: &str, mems: &str) {
+    let Some(nearest) = hierarchy.above.iter().rev().find(|above| above.exists) else { return };
+    let read = |file: &str| std::fs::read_to_string(nearest.path.join(file)).ok()?.trim().parse().ok();
+    (hierarchy.cpus, hierarchy.mems) = (read(cpus), read(mems));
+}
+
+/// Controllers that izba knows, from a file such as cgroup.controllers.
+fn words(file: &Path) -> BTreeSet<Controller> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// As the kernel would judge: read-only mounts too.
+fn may_write(path: &Path) -> bool {
+    accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}

@@ -5,30 +5,48 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::mountinfo::{self, MountLine, unescape};
 
-/// The cgroup.procs files of the groups that a process is in and the caller isn't. Who writes its process id there joins the group.
-///
-/// # Errors
-/// The process has ended, or a group of it lies outside of what the caller has mounted.
-///
-/// ```no_run
-/// # fn main() -> std::io::Result<()> {
-/// for file in izba_sandbox::cgroup::files_of(1234)? {
-///     std::fs::write(file, "0")?;
-/// }
-/// # Ok(())
-/// # }
-/// ```
-pub fn files_of(pid: i32) -> io::Result<Vec<PathBuf>> {
-    let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let ours = std::fs::read_to_string("/proc/self/cgroup")?;
-    let mounts = mountinfo::read(Path::new("/proc/self/mountinfo"))?;
-    let others = memberships(&theirs).filter(|theirs| !memberships(&ours).any(|ours| ours == *theirs));
-    others
-        .map(|(hierarchy, path)| {
+/// Groups that exist and are joined, as directories. Those that the caller is in already are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// In the cgroup v2 hierarchy: the first process is made there, clone3(2), CLONE_INTO_CGROUP.
+    pub unified: Option<PathBuf>,
+    /// In v1 hierarchies: the first process writes itself into their `tasks`.
+    pub v1: Vec<PathBuf>,
+}
+
+impl Membership {
+    /// Those of a process.
+    ///
+    /// # Errors
+    /// The process has ended, or a group of it lies outside of what the caller has mounted.
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use izba_sandbox::cgroup::Membership;
+    /// if let Some(dir) = Membership::of(1234)?.unified {
+    ///     println!("it is in {}, and we are not", dir.display());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of(pid: i32) -> io::Result<Self> {
+        let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let ours = std::fs::read_to_string("/proc/self/cgroup")?;
+        let mounts = mountinfo::read(Path::new("/proc/self/mountinfo"))?;
+        let mut membership = Self::default();
+        for (hierarchy, path) in memberships(&theirs) {
+            if memberships(&ours).any(|ours| ours == (hierarchy, path)) {
+                continue;
+            }
             let not_mounted = || io::Error::other(format!("the cgroup {hierarchy}:{path} isn't mounted here"));
-            place(&mounts, hierarchy, path).map(|dir| dir.join("cgroup.procs")).ok_or_else(not_mounted)
-        })
-        .collect()
+            let dir = place(&mounts, hierarchy, path).ok_or_else(not_mounted)?;
+            match hierarchy {
+                "" => membership.unified = Some(dir),
+                _ => membership.v1.push(dir),
+            }
+        }
+        Ok(membership)
+    }
 }
 
 /// Hierarchies, empty for cgroup v2, and the path in each, from lines such as "3:cpu,cpuacct:/group", "1:name=systemd:/group", "0::/group".

@@ -61,7 +61,7 @@ fn start(lock: &OwnedFd, descriptors: &[RawFd]) -> Result<(Cloned, OwnedFd), Err
     let (known, is_known) = socket::pair()?;
     let mut kept: Vec<RawFd> = descriptors.iter().copied().chain([lock.as_raw_fd(), is_known.as_raw_fd()]).collect();
     kept.sort_unstable();
-    let Some(holder) = process::clone3(izba_sys::namespace::CloneFlags::empty())? else {
+    let Some(holder) = process::clone3(izba_sys::namespace::CloneFlags::empty(), None)? else {
         // From here on nothing may be allocated.
         let _ours = terminal::setsid();
         let _named = title::replace_arguments(c"izba-keep");

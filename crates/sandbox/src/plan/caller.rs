@@ -14,15 +14,6 @@ use crate::sandbox::{Terminal, WorkingDirectory};
 pub(super) const CALLERS_PROC: &str = "procfs of the caller's";
 
 impl Planner<'_> {
-    /// A process that writes 0 moves itself: cgroups(7).
-    pub(super) fn join_cgroups(&mut self) {
-        for file in &self.sandbox.cgroups {
-            let write = Call::WriteSetting { at: At::Host(c_path(file)), content: b"0".to_vec() };
-            let shown = file.display();
-            self.step("join a cgroup", format!("echo $$ > {shown}"), vec![write]);
-        }
-    }
-
     /// What is named by the caller's paths, and used when they mean something else: it is opened before any namespace is joined.
     pub(super) fn open_outer_places(&mut self) {
         if let Root::Caller(CallerRoot { chroot: Some(path), .. }) = &self.sandbox.root {

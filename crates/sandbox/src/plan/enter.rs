@@ -15,9 +15,10 @@ impl Planner<'_> {
         self.leave_session();
         self.umask();
         self.oom_score();
-        self.join_cgroups();
+        self.join_groups();
         self.open_outer_places();
         self.joins();
+        self.cgroup_namespace();
         self.time();
         self.ids_for_set_up();
         // Between here and execve(2) nobody may look into us or our descriptors: CVE-2016-9962.
@@ -116,7 +117,7 @@ impl Planner<'_> {
     pub(super) fn fork_early(&mut self) {
         if self.forks_early() {
             let title = "make a process in the namespaces; this one stays outside to watch it";
-            self.step(title, None, vec![Call::Fork { namespaces: self.flags_of_early_fork() }]);
+            self.step(title, None, vec![Call::Fork { namespaces: self.flags_of_early_fork(), group: None }]);
             self.die_with_supervisor();
             if self.forks_late() && self.is_new(Kind::Pid) {
                 let name = c"izba-init".to_owned();

@@ -74,7 +74,7 @@ impl Planner<'_> {
         let stays = if self.is_new(Kind::Pid) { "as its init" } else { "to watch it" };
         // Memory can't be shared across time namespaces: clone(2), EINVAL.
         let enters_time = !self.sandbox.namespaces.is_shared(Kind::Time);
-        let fork = if enters_time { Call::Fork { namespaces: CloneFlags::empty() } } else { Call::Vfork };
+        let fork = if enters_time { Call::Fork { namespaces: CloneFlags::empty(), group: None } } else { Call::Vfork };
         self.step(format!("make the program's process; this one stays {stays}"), None, vec![fork]);
         if !self.is_new(Kind::Pid) {
             self.die_with_supervisor();

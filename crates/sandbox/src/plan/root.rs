@@ -294,7 +294,7 @@ pub(super) fn option(key: &str, value: impl AsRef<OsStr>) -> FsOption {
     (c_path(key), Some(c_path(value)))
 }
 
-fn flag(key: &str) -> FsOption {
+pub(super) fn flag(key: &str) -> FsOption {
     (c_path(key), None)
 }
 

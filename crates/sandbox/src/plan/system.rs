@@ -233,6 +233,7 @@ impl Planner<'_> {
         };
         self.sources.sys = Some(sys);
         self.attach("/sys", sys, calls, shell.to_owned());
+        self.cgroupfs(sys);
     }
 
     /// Hides and write-protects what leaks or harms.
@@ -283,7 +284,7 @@ pub(super) fn no_new_proc(remedy: &str) -> PlanError {
     )
 }
 
-fn attach_in(dev: Slot, name: &str, mount: Slot, calls: &mut Vec<Call>) {
+pub(super) fn attach_in(dev: Slot, name: &str, mount: Slot, calls: &mut Vec<Call>) {
     calls.push(Call::Mkdir { dir: dev, path: c_path(name), mode: 0o755 });
     calls.push(Call::MoveMount { mount, target: At::In(dev, c_path(name)) });
 }

@@ -2,12 +2,13 @@
 
 mod caller;
 mod generated;
+mod group;
 mod namespaces;
 mod program;
 mod root;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ use izba_sys::namespace::CloneFlags;
 use super::{Plan, PlanError};
 use crate::call::{At, Call};
 use crate::capability::Capabilities;
+use crate::cgroup::{
+    Bound, ControlGroup, Driver, Enforcement, Layout, Limits, Membership, MemoryLimits, NewGroup, Parent,
+};
 use crate::facts::{Facts, Guarded, RootFacts};
 use crate::idmap::{IdMap, IdMaps, IdRange, MapWriter};
 use crate::namespace::{ClockOffsets, Kind, Namespace, Namespaces};
@@ -58,12 +62,36 @@ fn privileged() -> Facts {
         joined_denies_setgroups: false,
         joined_has_root: true,
         has_terminals: true,
+        cgroups: Layout::default(),
         root: RootFacts {
             existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]),
             writable: true,
             ..RootFacts::default()
         },
     }
+}
+
+fn joined_groups() -> ControlGroup {
+    ControlGroup::Joined(Membership {
+        unified: Some("/sys/fs/cgroup/unified/a".into()),
+        v1: vec!["/sys/fs/cgroup/cpu/a".into()],
+    })
+}
+
+/// With limits for two controllers.
+fn new_group() -> ControlGroup {
+    let limits = Limits {
+        memory: MemoryLimits { limit: Some(Bound::At(64 << 20)), ..MemoryLimits::default() },
+        pids: Some(Bound::At(100)),
+        ..Limits::default()
+    };
+    ControlGroup::New(Box::new(NewGroup {
+        name: "izba-7".to_owned(),
+        driver: Driver::Files(Parent::Nearest),
+        limits,
+        controllers: BTreeSet::new(),
+        enforcement: Enforcement::Required,
+    }))
 }
 
 /// An ordinary user.
@@ -98,6 +126,11 @@ fn inside(plan: &Plan) -> Vec<&Call> {
     plan.inside.iter().flat_map(|step| &step.calls).collect()
 }
 
+/// With the clone.
+fn before(plan: &Plan) -> Vec<&Call> {
+    plan.before.iter().chain([&plan.clone]).flat_map(|step| &step.calls).collect()
+}
+
 fn outside(plan: &Plan) -> Vec<&Call> {
     plan.outside.iter().flat_map(|step| &step.calls).collect()
 }
@@ -108,7 +141,7 @@ fn titles(plan: &Plan) -> Vec<&str> {
 
 /// The texts of all calls after the clone, the parent's first.
 fn texts(plan: &Plan) -> Vec<String> {
-    plan.steps().skip(1).flat_map(|(_, step)| plan.calls(step)).collect()
+    plan.steps().skip(plan.before.len() + 1).flat_map(|(_, step)| plan.calls(step)).collect()
 }
 
 #[track_caller]
@@ -145,10 +178,7 @@ fn forks(plan: &Plan) -> Vec<&Call> {
 #[test]
 fn the_default_plan_of_root_is_this_one() {
     let plan = plan(&sandbox(), &privileged());
-    assert_eq!(
-        plan.clone_flags.names(),
-        "CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET"
-    );
+    assert_eq!(plan.clone_flags.names(), "CLONE_NEWNS|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWPID|CLONE_NEWNET");
     assert!(plan.outside.is_empty(), "{:?}", plan.outside);
     assert_eq!(
         titles(&plan),

@@ -12,9 +12,9 @@ pub enum Actor {
 }
 
 impl Plan {
-    /// Every step in order: the clone, the parent's while the child waits, and the child's.
+    /// Every step in order: the parent's before the clone, the clone, the parent's while the child waits, and the child's.
     pub fn steps(&self) -> impl Iterator<Item = (Actor, &Step)> {
-        let outside = std::iter::once(&self.clone).chain(&self.outside).map(|step| (Actor::Parent, step));
+        let outside = self.before.iter().chain([&self.clone]).chain(&self.outside).map(|step| (Actor::Parent, step));
         outside.chain(self.inside.iter().map(|step| (Actor::Child, step)))
     }
 

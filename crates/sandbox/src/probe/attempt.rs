@@ -35,7 +35,7 @@ pub fn in_child(namespaces: CloneFlags, work: &dyn Fn() -> Result<(), Errno>) ->
     let mapped = namespaces.contains(CloneFlags::NEWUSER);
     // No handler of the caller's may run in the child.
     let mask = set_mask(&SignalSet::full());
-    let cloned = clone3(namespaces);
+    let cloned = clone3(namespaces, None);
     if !matches!(cloned, Ok(None)) {
         set_mask(&mask);
     }
@@ -94,7 +94,7 @@ pub fn create(kind: Kind, caller: &Caller) -> Result<(), Refused> {
 /// What clone3(2), or writing the map, gives.
 pub fn user_namespace() -> std::io::Result<OwnedFd> {
     let (ours, theirs) = izba_sys::socket::pair()?;
-    let Some(child) = clone3(CloneFlags::NEWUSER)? else {
+    let Some(child) = clone3(CloneFlags::NEWUSER, None)? else {
         // Waits until the parent has what it wants: it closes its end, or dies. Ours has to go first.
         drop(ours);
         let ended = izba_sys::socket::receive(theirs.as_fd(), &mut [0], &mut |_| {});

@@ -77,12 +77,12 @@ fn what_is_outside_is_opened_before_anything_is_joined() {
     }
     kept(&mut sandbox).chroot = Some("/proc/7/root".into());
     sandbox.process.cwd = WorkingDirectory::Outside("/proc/7/cwd".into());
-    sandbox.cgroups = vec!["/sys/fs/cgroup/a/cgroup.procs".into()];
+    sandbox.cgroup = joined_groups();
     sandbox.requires = Some(9);
     sandbox.handed_out = vec![Kind::Net];
     let plan = plan(&sandbox, &privileged());
     let joined = texts(&plan).iter().position(|text| text.starts_with("setns(")).unwrap();
-    for opened in ["\"/proc/7/root\"", "\"/proc/7/cwd\"", "cgroup.procs", "\"/proc/7/ns/time\"", "\"/proc\""] {
+    for opened in ["\"/proc/7/root\"", "\"/proc/7/cwd\"", "/cpu/a/tasks", "\"/proc/7/ns/time\"", "\"/proc\""] {
         assert!(position(&plan, opened) < joined, "{opened}");
     }
     let same = position(&plan, "pidfd_send_signal(9, 0");

@@ -8,7 +8,7 @@ fn a_program_that_is_pid_1_is_forked_early_and_once() {
     sandbox.process.init = Init::Program;
     let plan = plan(&sandbox, &privileged());
     assert!(!plan.clone_flags.contains(CloneFlags::NEWPID));
-    assert_eq!(forks(&plan), [&Call::Fork { namespaces: CloneFlags::NEWPID }]);
+    assert_eq!(forks(&plan), [&Call::Fork { namespaces: CloneFlags::NEWPID, group: None }]);
     assert!(position(&plan, "clone3(") < position(&plan, "mount_setattr("));
     assert!(has(&plan, "PR_SET_PDEATHSIG"));
 }

@@ -13,6 +13,7 @@ fn at(place: &At) -> Vec<Slot> {
 }
 
 /// The slots that a call needs. Without a wildcard: a new call has to say so here.
+#[allow(clippy::too_many_lines, reason = "one line for each call")]
 fn used(call: &Call) -> Vec<Slot> {
     match call {
         Call::OpenTree { from: what, .. }
@@ -37,6 +38,7 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::Fchdir { dir: slot }
         | Call::Setns { namespace: slot, .. }
         | Call::OpenTerminal { master: slot, .. } => vec![*slot],
+        Call::Fork { group, .. } => group.iter().copied().collect(),
         Call::FsOpen { .. }
         | Call::AwaitParent { .. }
         | Call::OpenChildNamespace { .. }
@@ -55,7 +57,8 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::ReplaceArguments(_)
         | Call::ClearUmask
         | Call::RestoreUmask
-        | Call::Fork { .. }
+        | Call::MakeGroupAbove { .. }
+        | Call::MakeGroup { .. }
         | Call::Vfork
         | Call::RequireRunning { .. }
         | Call::DieWithParent
@@ -84,6 +87,7 @@ fn filled_by(call: &Call) -> Vec<Slot> {
         | Call::FsMount { to, .. }
         | Call::Open { to, .. }
         | Call::OpenChildNamespace { to, .. }
+        | Call::MakeGroup { to, .. }
         | Call::OpenTerminal { to, .. } => vec![*to],
         Call::AwaitParent { receive } => receive.clone(),
         _ => Vec::new(),
@@ -93,7 +97,7 @@ fn filled_by(call: &Call) -> Vec<Slot> {
 #[test]
 fn every_slot_is_filled_before_it_is_used() {
     on_every_plan(|_, _, plan| {
-        for calls in [outside(plan), inside(plan)] {
+        for calls in [before(plan), outside(plan), inside(plan)] {
             let mut filled = BTreeSet::new();
             for call in calls {
                 let fills = filled_by(call);

@@ -1,5 +1,6 @@
 //! Intents and facts of all sorts, the same each time.
 
+use super::super::group;
 use super::*;
 
 /// xorshift64*: Vigna 2016.
@@ -129,7 +130,7 @@ pub(super) fn any_sandbox(random: &mut Random) -> Sandbox {
         hostname: namespaces.is_new(Kind::Uts).then(|| c"box".to_owned()),
         domainname: None,
         sysctls: random.some(&[Sysctl { path: "kernel/domainname".into(), value: "x".into() }]),
-        cgroups: random.some(&["/sys/fs/cgroup/a/cgroup.procs".into()]),
+        cgroup: random.pick(&[ControlGroup::Caller, joined_groups(), new_group()]),
         requires: random.pick(&[None, Some(7)]),
         handed_out: random.some(&[Kind::Net, Kind::Pid]),
         process: any_process(random),
@@ -149,6 +150,7 @@ pub(super) fn any_facts(random: &mut Random, sandbox: &Sandbox) -> Facts {
     facts.joined_denies_setgroups = random.one_in(2);
     facts.joined_has_root = !random.one_in(4);
     facts.has_terminals = random.one_in(2);
+    facts.cgroups = random.pick(&[group::unified(), group::hybrid()]);
     let wanted = sandbox.mounts.iter().map(|mount| &mount.target).chain(sandbox.files.iter().map(|file| &file.path));
     let targets: Vec<PathBuf> = wanted.cloned().chain(["/proc", "/dev", "/sys"].map(PathBuf::from)).collect();
     for target in targets {

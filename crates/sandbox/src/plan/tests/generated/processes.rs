@@ -49,7 +49,7 @@ fn exactly_the_wanted_namespaces_are_made_and_joined() {
         let mut joined = CloneFlags::empty();
         for call in inside(plan) {
             match call {
-                Call::Fork { namespaces } | Call::Unshare(namespaces) => {
+                Call::Fork { namespaces, .. } | Call::Unshare(namespaces) => {
                     assert!((made & *namespaces).is_empty(), "made twice");
                     made |= *namespaces;
                 }

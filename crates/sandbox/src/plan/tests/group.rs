@@ -1,0 +1,155 @@
+//! Control groups: pure layouts of v2, v1 and hybrid machines.
+
+use super::*;
+use crate::cgroup::{Above, Controller, Hierarchy, Layout, Version};
+
+fn above(path: &str) -> Above {
+    Above { path: path.into(), exists: true, handed_on: BTreeSet::new(), writable: true, occupied: false }
+}
+
+fn hierarchy(version: Version, controllers: &[Controller], above: Vec<Above>) -> Hierarchy {
+    let cpus = Some("0-3".parse().unwrap());
+    let mems = Some("0".parse().unwrap());
+    Hierarchy { version, controllers: controllers.iter().copied().collect(), above, writable: true, cpus, mems }
+}
+
+pub(super) fn unified() -> Layout {
+    let controllers = [Controller::Memory, Controller::Pids, Controller::Cpu, Controller::Cpuset, Controller::Io];
+    let top = Above { handed_on: [Controller::Pids].into(), ..above("/sys/fs/cgroup") };
+    Layout { unified: Some(hierarchy(Version::V2, &controllers, vec![top, above("/sys/fs/cgroup/a")])), v1: Vec::new() }
+}
+
+pub(super) fn hybrid() -> Layout {
+    let v1 =
+        |name: &str, controller| hierarchy(Version::V1, &[controller], vec![above(&format!("/sys/fs/cgroup/{name}"))]);
+    Layout {
+        unified: Some(hierarchy(Version::V2, &[], vec![above("/sys/fs/cgroup/unified")])),
+        v1: vec![v1("memory", Controller::Memory), v1("pids", Controller::Pids), v1("cpuset", Controller::Cpuset)],
+    }
+}
+
+fn on(layout: Layout) -> Facts {
+    Facts { cgroups: layout, ..privileged() }
+}
+
+fn grouped(change: impl Fn(&mut NewGroup)) -> Sandbox {
+    let mut sandbox = sandbox();
+    sandbox.cgroup = new_group();
+    let ControlGroup::New(group) = &mut sandbox.cgroup else { unreachable!() };
+    change(group);
+    sandbox
+}
+
+fn before_texts(plan: &Plan) -> Vec<String> {
+    plan.before.iter().flat_map(|step| plan.calls(step)).collect()
+}
+
+#[test]
+fn on_v2_the_group_is_limited_before_the_first_process_is_made_in_it() {
+    let plan = plan(&grouped(|_| ()), &on(unified()));
+    assert_eq!(
+        plan.before.iter().map(|step| step.shell.as_deref().unwrap()).collect::<Vec<_>>(),
+        [
+            "echo +memory > /sys/fs/cgroup/cgroup.subtree_control",
+            "echo +memory +pids > /sys/fs/cgroup/a/cgroup.subtree_control",
+            "mkdir /sys/fs/cgroup/a/izba-7",
+            "echo 67108864 > /sys/fs/cgroup/a/izba-7/memory.max",
+            "echo 100 > /sys/fs/cgroup/a/izba-7/pids.max",
+        ]
+    );
+    assert!(plan.calls(&plan.clone)[0].contains("CLONE_INTO_CGROUP, cgroup={group /sys/fs/cgroup/a/izba-7}"));
+    assert!(!has(&plan, "tasks"), "nothing is moved");
+}
+
+#[test]
+fn on_a_hybrid_machine_v1_limits_and_v2_has_a_group_for_the_rest() {
+    let plan = plan(&grouped(|_| ()), &on(hybrid()));
+    let made: Vec<String> = before_texts(&plan).into_iter().filter(|text| text.starts_with("mkdirat")).collect();
+    assert_eq!(
+        made,
+        ["unified", "memory", "pids"].map(|name| format!("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/{name}/izba-7\", 0755)"))
+    );
+    for name in ["memory", "pids"] {
+        // By the thread itself, which needs no lock.
+        assert!(has(&plan, &format!("\"/sys/fs/cgroup/{name}/izba-7/tasks\"")), "{name}");
+    }
+    assert!(position(&plan, "/tasks") < position(&plan, "unshare(CLONE_NEWCGROUP)"), "its groups are its root");
+    assert!(plan.calls(&plan.clone)[0].contains("cgroup={group /sys/fs/cgroup/unified/izba-7}"));
+}
+
+#[test]
+fn without_limits_only_the_unified_group_is_made() {
+    let unlimited = grouped(|group| group.limits = Limits::default());
+    let made = before_texts(&plan(&unlimited, &on(hybrid())));
+    assert_eq!(made, ["mkdirat(AT_FDCWD, \"/sys/fs/cgroup/unified/izba-7\", 0755)"]);
+    let mut closed = hybrid();
+    closed.unified.as_mut().unwrap().writable = false;
+    let plan = plan(&unlimited, &on(closed));
+    assert!(plan.before.is_empty() && plan.group.is_none() && plan.notes.is_empty(), "and nobody misses it");
+}
+
+#[test]
+fn a_cpuset_of_v1_gets_what_the_limits_do_not_say() {
+    let cpuset = grouped(|group| {
+        group.limits = Limits::default();
+        group.limits.cpu.cpus = Some("1".parse().unwrap());
+    });
+    let mut layout = hybrid();
+    layout.v1[2].above.push(Above { exists: false, ..above("/sys/fs/cgroup/cpuset/new") });
+    let texts = before_texts(&plan(&cpuset, &on(layout)));
+    let set = |file: &str, value: &str| texts.iter().any(|text| text.contains(file) && text.contains(value));
+    assert!(set("\"/sys/fs/cgroup/cpuset/new/cpuset.cpus\"", "\"0-3\""), "{texts:#?}");
+    assert!(set("{group /sys/fs/cgroup/cpuset/new/izba-7}, \"cpuset.mems\"", "\"0\""), "{texts:#?}");
+    assert!(set("{group /sys/fs/cgroup/cpuset/new/izba-7}, \"cpuset.cpus\"", "\"1\""), "{texts:#?}");
+    assert!(!set("izba-7}, \"cpuset.cpus\"", "\"0-3\""), "{texts:#?}");
+}
+
+#[test]
+fn what_cannot_be_enforced_is_an_error_or_is_said() {
+    let mut absent = hybrid();
+    absent.v1.remove(0);
+    let mut closed = hybrid();
+    closed.v1[0].writable = false;
+    let mut undelegated = unified();
+    undelegated.unified.as_mut().unwrap().above[0].writable = false;
+    let mut occupied = unified();
+    occupied.unified.as_mut().unwrap().above[1].occupied = true;
+    for (layout, cause) in [
+        (absent, "this machine has no memory controller"),
+        (closed, "you may not make groups in /sys/fs/cgroup/memory"),
+        (undelegated, "/sys/fs/cgroup doesn't hand the memory controller on"),
+        (occupied, "/sys/fs/cgroup/a has processes of its own"),
+    ] {
+        let facts = on(layout);
+        let refused = refusal(&grouped(|_| ()), &facts);
+        assert!(
+            refused.problem.contains("memory limits can't be enforced") && refused.problem.contains(cause),
+            "{refused}"
+        );
+        let best = plan(&grouped(|group| group.enforcement = Enforcement::BestEffort), &facts);
+        assert!(
+            best.notes.iter().any(|note| note.starts_with("not enforced: ") && note.contains(cause)),
+            "{:?}",
+            best.notes
+        );
+        assert!(!before_texts(&best).iter().any(|text| text.contains("memory")), "{:#?}", before_texts(&best));
+    }
+}
+
+#[test]
+fn cpus_that_are_not_there_are_refused() {
+    let cpuset = grouped(|group| group.limits.cpu.cpus = Some("2-5".parse().unwrap()));
+    for layout in [unified(), hybrid()] {
+        let refused = refusal(&cpuset, &on(layout));
+        assert!(refused.problem.contains("CPUs 2-5") && refused.problem.contains("0-3"), "{refused}");
+    }
+}
+
+#[test]
+fn joined_groups_are_entered_by_the_clone_and_by_the_child_itself() {
+    let mut sandbox = sandbox();
+    sandbox.cgroup = joined_groups();
+    let plan = plan(&sandbox, &privileged());
+    assert!(plan.calls(&plan.clone)[0].contains("CLONE_INTO_CGROUP, cgroup={cgroup}"));
+    assert!(has(&plan, "\"/sys/fs/cgroup/cpu/a/tasks\""));
+}
