@@ -6,7 +6,7 @@
 
 mod controller;
 pub mod device;
-mod group;
+pub mod group;
 mod intent;
 mod layout;
 mod limits;
@@ -19,6 +19,7 @@ mod settings;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
+pub use group::{Group, GroupError};
 pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
 pub use layout::{Above, Hierarchy, Layout};
 pub use limits::{

@@ -12,11 +12,17 @@ pub use rustix::fs::{
     openat, readlinkat, readlinkat_raw, renameat, rmdir, stat, statat, statfs, symlinkat, unlink, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-pub use rustix::io::{read, write};
+pub use rustix::io::{pread, read, write};
 pub use rustix::process::chdir;
 
 /// File-system magic of procfs: statfs(2).
 pub const PROC_MAGIC: u64 = 0x9fa0;
+
+/// File-system magic of cgroup v2.
+pub const CGROUP2_MAGIC: u64 = 0x6367_7270;
+
+/// File-system magic of cgroup v1.
+pub const CGROUP_MAGIC: u64 = 0x27_e0eb;
 
 pub use rustix::fs::{StatVfs, StatVfsMountFlags, fstatvfs, getxattr, statvfs};
 
