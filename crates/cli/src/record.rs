@@ -22,6 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use izba_sandbox::capability::Capability;
+use izba_sandbox::cgroup::{Group, group};
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
@@ -32,6 +33,7 @@ use izba_sys::signal::check_running;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::start;
 
 /// The layout of the document: a new number for a change that readers would stumble over.
 const VERSION: u32 = 1;
@@ -141,7 +143,7 @@ impl Record {
             user: asked.user.map(str::to_owned),
             no_pivot: sandbox.no_pivot,
             namespaces: Kinds::of(child.program(), &sandbox.namespaces),
-            cgroup: None,
+            cgroup: Cgroup::of(child.group()),
             intent: Intent::of(&sandbox.process)?,
         })
     }
@@ -156,6 +158,25 @@ impl Record {
         self.program
             .open()
             .map_err(|errno| Failure::new(format!("the program of the run {} has ended", self.name)).caused_by(&errno))
+    }
+
+    /// The group that was made for it, and no other that has its name by now.
+    pub fn open_group(&self) -> Result<Group, Failure> {
+        let problem = |what: &str| Failure::new(format!("the run {} {what}", self.name));
+        let Cgroup(place) = self.cgroup.as_ref().ok_or_else(|| {
+            problem("has no control group of its own")
+                .because("izba could make none, or was told not to; izba doctor says what works here")
+        })?;
+        let opened = Group::open(place)
+            .map_err(|error| start::group(problem("has a control group that can't be opened").problem, &error))?;
+        // It is removed only when the program has ended, and made by another run only then.
+        self.open_program().map(|_running| opened)
+    }
+
+    /// Is it stopped? Without a group of its own it can't be.
+    pub fn is_paused(&self) -> bool {
+        let state = self.cgroup.as_ref().and_then(|Cgroup(place)| Group::open(place).ok()?.state().ok());
+        state.is_some_and(|state| state != group::State::Running)
     }
 
     /// The namespaces that were made for it, as far as they are known.

@@ -5,12 +5,69 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use izba_sys::Errno;
 use izba_sys::path::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, renameat, unlinkat};
-use serde_json::Value;
+use izba_sandbox::cgroup::Bound;
+use izba_sandbox::cgroup::group::Usage;
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
+use crate::progress::bytes;
+use crate::record::Name;
+
+/// The layout of the document: a new number for a change that readers would stumble over.
+const VERSION: u32 = 1;
+
+/// A run that didn't start, or was ended by izba, has an error. `status` is what izba ends with, and `signal` the one that it stands for: a
+/// program may end with such a status by itself. What the group didn't count is null.
+pub fn document(name: Option<&Name>, ended: &Result<u8>, used: Option<&Usage>, time: Duration) -> Value {
+    let status = ended.as_ref().map_or_else(|failure| failure.status, |&status| status);
+    let memory = used.map(|used| &used.memory);
+    let kills = memory.and_then(|memory| memory.events.killed);
+    json!({
+        "version": VERSION,
+        "name": name.map(Name::as_str),
+        "status": status,
+        "signal": status.checked_sub(128).filter(|signal| (1..=64).contains(signal)).filter(|_| ended.is_ok()),
+        "error": ended.as_ref().err().map(|failure| &failure.problem),
+        "oomKilled": kills.is_some_and(|kills| kills > 0),
+        "oomKills": kills,
+        "memoryLimitBytes": memory.and_then(|memory| memory.limit).map(bound),
+        "memoryPeakBytes": memory.and_then(|memory| memory.peak),
+        "pidsPeak": used.and_then(|used| used.pids.peak),
+        "pidsRefused": used.and_then(|used| used.pids.refused),
+        "cpuMicroseconds": used.and_then(|used| used.cpu.total).map(microseconds),
+        "throttledMicroseconds": used.and_then(|used| used.cpu.throttling).map(|cpu| microseconds(cpu.throttled)),
+        "wallMicroseconds": microseconds(time),
+    })
+}
+
+/// What is said of a run that the kernel has ended processes of.
+pub fn out_of_memory(used: &Usage) -> Option<String> {
+    let memory = &used.memory;
+    let kills = memory.events.killed.filter(|&kills| kills > 0)?;
+    let processes = if kills == 1 { "a process".to_owned() } else { format!("{kills} processes") };
+    let limit = match memory.limit {
+        Some(Bound::At(limit)) => format!("limit {}", bytes(limit)),
+        Some(Bound::Max) | None => "no limit of its own".to_owned(),
+    };
+    let peak = memory.peak.map(|peak| format!(", peak {}", bytes(peak))).unwrap_or_default();
+    Some(format!("the kernel ended {processes} of this run for want of memory: {limit}{peak}"))
+}
+
+/// A number, or "max" where there is no limit.
+pub fn bound(bound: Bound) -> Value {
+    match bound {
+        Bound::Max => "max".into(),
+        Bound::At(most) => most.into(),
+    }
+}
+
+pub fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// Where the result is written to.
 #[derive(Debug)]
@@ -51,7 +108,9 @@ impl ResultFile {
             Target::Open(mut file) => file.write_all(text.as_bytes()),
             Target::Member(directory) => replace(&directory, &self.path, text.as_bytes()),
         };
-        written.map_err(|error| Failure::new(format!("cannot write the result to {}", self.path.display())).caused_by(&error))
+        written.map_err(|error| {
+            Failure::new(format!("cannot write the result to {}", self.path.display())).caused_by(&error)
+        })
     }
 }
 
@@ -79,7 +138,9 @@ fn replace(directory: &OwnedFd, path: &Path, text: &[u8]) -> std::io::Result<()>
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     let file = openat(directory, &*new, flags, mode)?;
     let written = File::from(file).write_all(text).and_then(|()| Ok(renameat(directory, &*new, directory, name)?));
-    written.inspect_err(|_| drop(unlinkat(directory, &*new, AtFlags::empty())))
+    written.inspect_err(|_| {
+        let _left = unlinkat(directory, &*new, AtFlags::empty());
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +157,29 @@ mod tests {
 
     fn names(dir: &Path) -> Vec<String> {
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_script_can_tell_a_lack_of_memory_from_another_137() {
+        let mut used = Usage::default();
+        let plain = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
+        assert_eq!((&plain["status"], &plain["signal"], &plain["oomKilled"]), (&json!(137), &json!(9), &json!(false)));
+        assert!(plain["oomKills"].is_null() && plain["error"].is_null() && out_of_memory(&used).is_none());
+        used.memory.events.killed = Some(1);
+        (used.memory.limit, used.memory.peak) = (Some(Bound::At(64 << 20)), Some(64 << 20));
+        let killed = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
+        assert_eq!((&killed["oomKilled"], &killed["oomKills"]), (&json!(true), &json!(1)));
+        assert_eq!((&killed["memoryLimitBytes"], &killed["wallMicroseconds"]), (&json!(67_108_864), &json!(2_000_000)));
+        let note = "the kernel ended a process of this run for want of memory: limit 64.0 MiB, peak 64.0 MiB";
+        assert_eq!(out_of_memory(&used).as_deref(), Some(note));
+    }
+
+    #[test]
+    fn a_start_that_failed_has_an_error() {
+        let failed = document(None, &Err(Failure::new("no").status(127)), None, Duration::ZERO);
+        assert_eq!((&failed["status"], &failed["error"], &failed["signal"]), (&json!(127), &json!("no"), &Value::Null));
+        let limit = document(None, &Ok(200), None, Duration::ZERO);
+        assert!(limit["signal"].is_null());
     }
 
     #[test]
@@ -127,7 +211,8 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_said_before() {
         let dir = scratch("bad");
-        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::from("/proc/result"), PathBuf::new()] {
+        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::from("/proc/result"), PathBuf::new()]
+        {
             let failure = ResultFile::open(&bad).unwrap_err();
             assert!(failure.problem.starts_with(&format!("--result {}: ", bad.display())), "{failure}");
         }

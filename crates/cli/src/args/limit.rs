@@ -1,5 +1,7 @@
 //! What a run may use: options of `izba run` and `izba update`, and where a run's group is.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum, value_parser};
 use izba_sandbox::cgroup::{Bound, DeviceRule, HugetlbLimit, NumberList, RdmaLimit};
 
@@ -155,6 +157,9 @@ pub struct GroupArgs {
     /// Start without the limits that can't be enforced here, and say which.
     #[arg(long)]
     pub best_effort: bool,
+    /// Write down at the end, as JSON, how the run has ended and what it has used: status, signal, oomKilled, ... It replaces FILE.
+    #[arg(long, value_name = "FILE")]
+    pub result: Option<PathBuf>,
 }
 
 /// Who makes groups.

@@ -1,7 +1,8 @@
 //! Limits: what the options mean together. Of the machine only its memory and the disks that are named are looked at.
 
 use izba_sandbox::cgroup::{
-    Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, IoLimits, IoWeight, Limits, MemoryLimits, NetworkLimits, Throttle,
+    Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, IoLimits, IoWeight, Limits,
+    MemoryLimits, NetworkLimits, Throttle,
 };
 
 use super::{disk, memory};
@@ -116,7 +117,10 @@ fn devices(rules: &[DeviceRule]) -> Vec<DeviceRule> {
     if rules.is_empty() {
         return Vec::new();
     }
-    let (make, all) = (DeviceAccess { read: false, write: false, mknod: true }, DeviceAccess { read: true, write: true, mknod: true });
+    let (make, all) = (
+        DeviceAccess { read: false, write: false, mknod: true },
+        DeviceAccess { read: true, write: true, mknod: true },
+    );
     let allow = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
     let made = [DeviceKind::Char, DeviceKind::Block].map(|kind| allow(kind, None, None, make));
     let usual = USUAL.map(|(major, minor)| allow(DeviceKind::Char, Some(major), minor, all));
@@ -159,7 +163,8 @@ mod tests {
 
     #[test]
     fn memory_may_be_a_part_of_the_machines() {
-        let limits = lowered(&["-m", "64M", "--memory-swap", "max", "--memory-reservation", "0", "--pids-limit", "5"]).unwrap();
+        let limits =
+            lowered(&["-m", "64M", "--memory-swap", "max", "--memory-reservation", "0", "--pids-limit", "5"]).unwrap();
         let memory = &limits.memory;
         assert_eq!((memory.limit, memory.swap), (Some(Bound::At(64 << 20)), Some(Bound::Max)));
         assert_eq!((memory.reservation, limits.pids), (Some(Bound::At(0)), Some(Bound::At(5))));
@@ -170,17 +175,33 @@ mod tests {
     #[test]
     fn rules_come_after_the_usual_devices() {
         assert!(lowered(&["--cpus", "1"]).unwrap().devices.is_empty());
-        let rules = lowered(&["--device-cgroup-rule", "c 10:229 rw", "--device-cgroup-rule", "deny c 1:8 r"]).unwrap().devices;
+        let rules =
+            lowered(&["--device-cgroup-rule", "c 10:229 rw", "--device-cgroup-rule", "deny c 1:8 r"]).unwrap().devices;
         let may = |device, access: &str| allows(&rules, device, access.parse().unwrap());
-        assert!(may((NodeKind::Char, 1, 3), "rwm") && may((NodeKind::Char, 136, 7), "rw") && may((NodeKind::Char, 10, 229), "rw"));
-        assert!(may((NodeKind::Block, 8, 0), "m") && !may((NodeKind::Block, 8, 0), "r") && !may((NodeKind::Char, 1, 8), "r"));
+        assert!(
+            may((NodeKind::Char, 1, 3), "rwm")
+                && may((NodeKind::Char, 136, 7), "rw")
+                && may((NodeKind::Char, 10, 229), "rw")
+        );
+        assert!(
+            may((NodeKind::Block, 8, 0), "m")
+                && !may((NodeKind::Block, 8, 0), "r")
+                && !may((NodeKind::Char, 1, 8), "r")
+        );
     }
 
     #[test]
     fn what_is_no_disk_is_named() {
-        for (disk, why) in [("/dev/null", "no block device"), ("/nonexistent", "isn't there"), ("4095:1048575", "no such block device")] {
+        for (disk, why) in [
+            ("/dev/null", "no block device"),
+            ("/nonexistent", "isn't there"),
+            ("4095:1048575", "no such block device"),
+        ] {
             let failure = lowered(&["--device-read-bps", &format!("{disk}:1m")]).unwrap_err();
-            assert!(failure.problem.starts_with(&format!("--device-read-bps {disk}: ")) && failure.problem.contains(why), "{failure}");
+            assert!(
+                failure.problem.starts_with(&format!("--device-read-bps {disk}: ")) && failure.problem.contains(why),
+                "{failure}"
+            );
         }
     }
 
@@ -218,7 +239,10 @@ mod tests {
         }
         for (option, value) in words {
             let error = refused_by_parser(&[option, value]);
-            assert!(error.starts_with(&format!("error: invalid value '{value}' for '{option}")), "{option} {value}: {error}");
+            assert!(
+                error.starts_with(&format!("error: invalid value '{value}' for '{option}")),
+                "{option} {value}: {error}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use izba_sandbox::cgroup::{Manager, Place, Unit};
+use izba_sandbox::cgroup::{ControlGroup, Manager, Membership, Place, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::Text;
@@ -13,6 +13,20 @@ use super::Text;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Document", into = "Document")]
 pub struct Cgroup(pub Place);
+
+impl Cgroup {
+    /// `None` where no group was made.
+    pub fn of(place: &Place) -> Option<Self> {
+        place.dirs().next().map(|_| Self(place.clone()))
+    }
+
+    /// For a second program.
+    pub fn joined(&self) -> ControlGroup {
+        let unified = self.0.unified.clone();
+        let v1 = self.0.dirs().filter(|dir| Some(*dir) != unified.as_deref()).map(Path::to_owned).collect();
+        ControlGroup::Joined(Membership { unified, v1 })
+    }
+}
 
 /// The same in JSON: directories, those of v1 by the newest names of their controllers.
 #[derive(Serialize, Deserialize)]
@@ -99,7 +113,8 @@ mod tests {
              \"unit\":{\"name\":\"izba-web.scope\",\"manager\":\"user\"}}"
         );
         assert_eq!(serde_json::from_str::<Cgroup>(&document).unwrap(), Cgroup(place));
-        for (from, to) in [("/sys/fs/cgroup/unified", "x"), ("\"io\"", "\"oi\""), ("user", "root"), ("\"v1\"", "\"v\"")] {
+        for (from, to) in [("/sys/fs/cgroup/unified", "x"), ("\"io\"", "\"oi\""), ("user", "root"), ("\"v1\"", "\"v\"")]
+        {
             let broken = document.replace(from, to);
             assert!(broken != document && serde_json::from_str::<Cgroup>(&broken).is_err(), "{from}");
         }
