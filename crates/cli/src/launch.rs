@@ -40,7 +40,9 @@ pub fn launch_with<Held, Beside>(
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
         let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
-        attend(child, |child| settled(&held, child), ended)
+        let status = attend(&mut child, |child| settled(&held, child));
+        ended(child.group());
+        status
     });
     signal::set_mask(&mask);
     status
@@ -69,9 +71,8 @@ fn end(child: &mut Child) {
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.
-fn attend(mut child: Child, settled: impl FnOnce(&Child), ended: impl FnOnce(&Place)) -> Result<u8> {
-    let outcome = session::attend(&mut child, settled)
-        .map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
-    ended(child.group());
+fn attend(child: &mut Child, settled: impl FnOnce(&Child)) -> Result<u8> {
+    let outcome =
+        session::attend(child, settled).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
     Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))
 }

@@ -7,10 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use izba_sys::Errno;
-use izba_sys::path::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, renameat, unlinkat};
 use izba_sandbox::cgroup::Bound;
 use izba_sandbox::cgroup::group::Usage;
+use izba_sys::Errno;
+use izba_sys::path::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, renameat, unlinkat};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_said_before() {
         let dir = scratch("bad");
-        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::from("/proc/result"), PathBuf::new()]
+        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::new()]
         {
             let failure = ResultFile::open(&bad).unwrap_err();
             assert!(failure.problem.starts_with(&format!("--result {}: ", bad.display())), "{failure}");

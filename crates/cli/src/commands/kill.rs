@@ -24,8 +24,7 @@ pub fn kill(args: &KillArgs) -> Result<u8> {
 /// init, and with PID 1 the kernel ends all that is in its namespace.
 fn program(record: &Record, signal: i32) -> Result<()> {
     let program = record.open_program()?;
-    pidfd_send_signal(program.as_fd(), signal)
-        .map_err(|errno| cannot(record, signal).caused_by(&errno))?;
+    pidfd_send_signal(program.as_fd(), signal).map_err(|errno| cannot(record, signal).caused_by(&errno))?;
     while_paused(record, signal)
 }
 

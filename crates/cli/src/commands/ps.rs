@@ -48,7 +48,15 @@ fn row(run: &Run) -> Vec<String> {
             let command: Vec<_> = record.command.iter().map(|word| word.shown()).collect();
             let pid = record.program.pid.to_string();
             let state = state(record).to_owned();
-            vec![name, pid, user(record), state, duration(record.age()), record.root.shown().into_owned(), command.join(" ")]
+            vec![
+                name,
+                pid,
+                user(record),
+                state,
+                duration(record.age()),
+                record.root.shown().into_owned(),
+                command.join(" "),
+            ]
         }
     }
 }

@@ -58,13 +58,7 @@ fn start(args: &RunArgs, end: &OnceCell<Usage>) -> Result<u8> {
     result
 }
 
-fn run_in(
-    args: &RunArgs,
-    caller: &Caller,
-    identity: &Identity,
-    place: &Place,
-    end: &OnceCell<Usage>,
-) -> Result<u8> {
+fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, end: &OnceCell<Usage>) -> Result<u8> {
     let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
     let asked = Asked { root: &args.root_and_command[0], user: user.as_deref() };

@@ -13,10 +13,17 @@ use crate::record::Name;
 /// What all groups of izba's are called in the beginning.
 pub const PREFIX: &str = "izba-";
 
-/// A group of its own. A run with a name is there to be paused, which on cgroup v1 takes a controller.
+/// A group of its own. A run with a name is there to be paused and looked at, and of one whose result is wanted it is counted what it uses: on cgroup
+/// v1 that takes controllers.
 pub fn lower(args: &GroupArgs, privileged: bool, name: Option<&Name>, limits: Limits) -> Result<ControlGroup> {
     let Some(driver) = driver(args, privileged)? else { return without(args, &limits) };
-    let controllers = name.map(|_| Controller::Freezer).into_iter().collect::<BTreeSet<_>>();
+    let mut controllers = BTreeSet::new();
+    if name.is_some() {
+        controllers.extend([Controller::Freezer, Controller::Cpuacct]);
+    }
+    if args.result.is_some() {
+        controllers.extend([Controller::Cpuacct, Controller::Memory, Controller::Pids]);
+    }
     let name = name.map_or_else(|| std::process::id().to_string(), ToString::to_string);
     Ok(ControlGroup::New(Box::new(NewGroup {
         name: format!("{PREFIX}{name}"),
