@@ -42,6 +42,10 @@ pub fn launch_with<Held, Beside>(
         let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
         let status = attend(&mut child, |child| settled(&held, child));
         ended(child.group());
+        if let Err(error) = child.take_group().remove() {
+            // It doesn't change what the program ended with.
+            output::failure(&Failure::from_error(&error));
+        }
         status
     });
     signal::set_mask(&mask);

@@ -211,8 +211,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_said_before() {
         let dir = scratch("bad");
-        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::new()]
-        {
+        for bad in [dir.clone(), dir.join("none/result"), dir.join(".."), PathBuf::new()] {
             let failure = ResultFile::open(&bad).unwrap_err();
             assert!(failure.problem.starts_with(&format!("--result {}: ", bad.display())), "{failure}");
         }

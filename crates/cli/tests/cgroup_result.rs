@@ -22,9 +22,13 @@ fn ended(ground: &Ground, options: &[&str], script: &str) -> (Ended, Value) {
 #[test]
 fn a_status_is_written_down() {
     let ground = Ground::new();
-    let (ended, result) = ended(&ground, &["--name", "web"], "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7");
+    let (ended, result) =
+        ended(&ground, &["--name", "web"], "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7");
     assert_eq!((ended.status, &result["status"], &result["name"]), (7, &json!(7), &json!("web")));
-    assert!(result["signal"].is_null() && result["error"].is_null() && result["oomKilled"] == json!(false), "{result:#}");
+    assert!(
+        result["signal"].is_null() && result["error"].is_null() && result["oomKilled"] == json!(false),
+        "{result:#}"
+    );
     assert!(result["cpuMicroseconds"].as_u64() > Some(0), "{result:#}");
     assert!(result["wallMicroseconds"].as_u64() > Some(0), "{result:#}");
 }
@@ -36,9 +40,16 @@ fn a_lack_of_memory_is_told_from_another_137() {
     assert_eq!((killed.status, &result["signal"], &result["oomKilled"]), (137, &json!(9), &json!(false)));
     assert!(!killed.stderr.contains("want of memory"), "{killed:?}");
     let (starved, result) = ended(&ground, &["--memory", "16m"], "exec tail /dev/zero");
-    assert_eq!((starved.status, &result["signal"], &result["oomKilled"]), (137, &json!(9), &json!(true)), "{starved:?}");
+    assert_eq!(
+        (starved.status, &result["signal"], &result["oomKilled"]),
+        (137, &json!(9), &json!(true)),
+        "{starved:?}"
+    );
     assert_eq!((&result["oomKills"], &result["memoryLimitBytes"]), (&json!(1), &json!(16 << 20)), "{result:#}");
-    assert!(starved.stderr.contains("note: the kernel ended a process of this run for want of memory: limit 16.0 MiB"), "{starved:?}");
+    assert!(
+        starved.stderr.contains("note: the kernel ended a process of this run for want of memory: limit 16.0 MiB"),
+        "{starved:?}"
+    );
 }
 
 #[test]

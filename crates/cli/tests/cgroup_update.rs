@@ -35,7 +35,10 @@ fn a_controller_that_was_not_joined_at_the_start_is_said_or_had_later() {
         assert_eq!((changed.text(), file(&ground, "web", "pids", "pids.max", "pids.max").as_str()), ("", "10"));
     } else {
         let said = changed.refusal();
-        assert!(said.contains("the pids limits of the run web can't be changed") && said.contains("try: start it with"), "{said}");
+        assert!(
+            said.contains("the pids limits of the run web can't be changed") && said.contains("try: start it with"),
+            "{said}"
+        );
     }
 }
 

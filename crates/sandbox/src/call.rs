@@ -10,6 +10,7 @@ use izba_sys::path::{OFlags, ResolveFlags};
 use izba_sys::rlimit::Resource;
 
 use crate::cgroup::Controller;
+use crate::cgroup::device::Program;
 
 /// A place in the table of descriptors that the calls of a plan fill and use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +131,11 @@ pub enum Call {
     MakeGroupAbove { path: CString },
     /// In the parent: mkdir(2) of a group that must not exist yet, for these v1 controllers or, without any, in the cgroup v2 hierarchy.
     MakeGroup { path: CString, controllers: Vec<Controller>, to: Slot },
+    /// In the parent: openat2(2) without links, and write(2), of a group's files, as many as there are of them. One has to be there where it is
+    /// `required`.
+    WriteLimit { group: Slot, files: Vec<(CString, Vec<u8>)>, required: bool },
+    /// In the parent: bpf(2), BPF_PROG_LOAD and BPF_PROG_ATTACH: which devices may be used in the group.
+    AttachDevices { group: Slot, program: Program },
     /// In the parent: writes the child's /proc/PID/setgroups, uid_map or gid_map.
     WriteMap { file: &'static str, content: Vec<u8> },
     /// In the parent: runs newuidmap(1) or newgidmap(1) for the child.

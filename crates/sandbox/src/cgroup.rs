@@ -30,4 +30,5 @@ pub use membership::Membership;
 pub(crate) use membership::memberships;
 pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
-pub use setting::{LimitError, Setting};
+pub use setting::{LimitError, Presence, Setting};
+pub use settings::Lowered;

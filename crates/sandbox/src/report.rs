@@ -10,6 +10,7 @@ use izba_sys::Errno;
 use izba_sys::namespace::CloneFlags;
 
 use crate::call::{At, Call, Slot};
+use crate::cgroup::device;
 use crate::diagnose::{self, ExecFailure, Failed, Hint};
 use crate::idmap::MapWriter;
 use crate::message::Report;
@@ -173,6 +174,8 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
         Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
         Call::WriteSetting { at: At::In(slot, path), .. } if plan.is_group(*slot) => Failed::GroupFile(host_path(path)),
+        Call::WriteLimit { files, .. } => Failed::GroupFile(host_path(&files.first()?.0)),
+        Call::AttachDevices { .. } => return device::program_refusal(errno),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().starts_with(b"/sys/fs/cgroup/") => {
             Failed::GroupFile(host_path(path))
         }

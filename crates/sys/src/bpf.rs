@@ -47,8 +47,8 @@ impl Instruction {
     pub const AND: u8 = 0x54;
     /// BPF_ALU | BPF_RSH | BPF_K
     pub const SHIFT_RIGHT: u8 = 0x74;
-    /// BPF_JMP32 | BPF_JNE | BPF_K. The 64-bit one would extend the operand's sign.
-    pub const SKIP_UNLESS_EQUAL: u8 = 0x56;
+    /// BPF_ALU | BPF_XOR | BPF_K
+    pub const XOR: u8 = 0xa4;
     /// BPF_JMP32 | BPF_JSET | BPF_K
     pub const SKIP_IF_ANY: u8 = 0x46;
     /// BPF_JMP | BPF_JA
@@ -81,14 +81,14 @@ impl Instruction {
         Self::new(Self::AND, to, Register(0), 0, mask)
     }
 
+    /// `to ^= value`
+    pub const fn xor(to: Register, value: u32) -> Self {
+        Self::new(Self::XOR, to, Register(0), 0, value)
+    }
+
     /// `to >>= bits`
     pub const fn shift_right(to: Register, bits: u32) -> Self {
         Self::new(Self::SHIFT_RIGHT, to, Register(0), 0, bits)
-    }
-
-    /// `if (this != value)` leave out the next `skipped` instructions.
-    pub const fn skip_unless_equal(this: Register, value: u32, skipped: i16) -> Self {
-        Self::new(Self::SKIP_UNLESS_EQUAL, this, Register(0), skipped, value)
     }
 
     /// `if (this & mask)` leave out the next `skipped` instructions.

@@ -253,3 +253,10 @@ pub fn monotonic_nanoseconds() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
+
+/// How many ticks of the clock, as files of /proc and of cgroup v1 count CPU time, are a second: sysconf(3), _SC_CLK_TCK.
+pub fn clock_ticks_per_second() -> u64 {
+    // SAFETY: takes an integer; no memory is involved.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    ticks.unsigned_abs()
+}

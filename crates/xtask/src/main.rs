@@ -1,4 +1,5 @@
-//! The project's chores, run as `cargo xtask COMMAND`: set-up of a test machine, every test in one command, the benchmark.
+//! The project's chores, run as `cargo xtask COMMAND`: set-up of a machine for tests, every test in one command,
+//! the benchmark, a virtual machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to the developer who started it")]
 
 mod bench;
@@ -6,6 +7,7 @@ mod command;
 mod machine;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,12 +23,24 @@ Usage: cargo xtask COMMAND
   bench [ns] [--runs N] [--idle-ms N]
                                    time izba beside its peers and the kernel floor; prints a table
                                    ns: `izba ns list` beside lsns, with 5,000 processes in 1,000 namespaces
+  vm [OPTION]... -- COMMAND [ARGUMENT]...
+                                   run a command (one word: a shell command line) in a throw-away Linux with pure cgroup v2, as
+                                   root; its output and exit status are the command's (124: time is up, 125: the machine failed).
+                                   It sees the host's files; what it writes is lost; /tmp and /run are empty
+      --systemd                    systemd is PID 1, with D-Bus and logind
+      --user NAME                  run as this user of the host; with --systemd with a manager and a bus of its own
+      --share DIR                  this directory of the host may be written to
+      --cpus N, --mem SIZE         1 and 2G unless said otherwise
+      --timeout SECONDS            600 unless said otherwise
+      --verbose                    show the console
+  vm --test NAME [FILTER]...       run a test binary in the machine that its name asks for: v2_*, cgroup_*, systemd_*, systemd_user_*
+  vm --build-kernel                build the newest kernel for it now; else that is done where none is found
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match dispatch(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(message) => {
             eprintln!("xtask: {message}");
             ExitCode::FAILURE
@@ -34,9 +48,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: &[String]) -> Outcome {
+fn dispatch(arguments: &[String]) -> Outcome<ExitCode> {
     let Some((chore, rest)) = arguments.split_first() else { return Err(format!("no command\n\n{USAGE}")) };
-    match (chore.as_str(), rest) {
+    let done = match (chore.as_str(), rest) {
+        ("vm", _) => return Ok(vm::run(rest)),
+        (vm::CHORE, _) => vm::boot(rest),
         ("setup", []) => setup::run(),
         ("test", []) => test::run(&[]),
         ("test", [dashes, filter @ ..]) if dashes == "--" => test::run(filter),
@@ -46,5 +62,6 @@ fn dispatch(arguments: &[String]) -> Outcome {
             Ok(())
         }
         _ => Err(format!("not understood: {}\n\n{USAGE}", arguments.join(" "))),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -10,18 +10,25 @@ const PACKAGES: &[&str] = &[
     "attr",
     "bubblewrap",
     "busybox-static",
+    "dbus",
+    "dbus-user-session",
     "debootstrap",
     "dpkg-dev",
     "e2fsprogs",
     "gcc",
+    "golang-github-opencontainers-runc-dev",
+    "golang-go",
     "hostname",
     "iproute2",
     "libc6-dev",
     "libcap2-bin",
+    "libpam-systemd",
     "passwd",
     "procps",
     "python3",
+    "runc",
     "strace",
+    "systemd",
     "tmux",
     "uidmap",
     "util-linux",
@@ -42,27 +49,28 @@ pub(crate) fn run() -> Outcome {
     if !missing.is_empty() && !rustix::process::geteuid().is_root() {
         return Err(format!("run `cargo xtask setup` as root once; missing here: {}", missing.join(", ")));
     }
-    install_packages()?;
+    install_packages(PACKAGES)?;
     install_components()?;
     if rustix::process::geteuid().is_root() { make_users() } else { Ok(()) }
 }
 
 fn missing() -> Vec<String> {
-    let packages = missing_packages().into_iter().map(|name| format!("package {name}"));
+    let packages = missing_packages(PACKAGES).into_iter().map(|name| format!("package {name}"));
     let users = [USER_WITH_RANGES, USER_WITHOUT].into_iter().filter(|name| account(name).is_none());
     packages.chain(users.map(|name| format!("user {name}"))).collect()
 }
 
-fn missing_packages() -> Vec<&'static str> {
+fn missing_packages(wanted: &[&'static str]) -> Vec<&'static str> {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${db:Status-Status} ${Package}\n"]).args(PACKAGES);
+    query.args(["--show", "--showformat=${db:Status-Status} ${Package}\n"]).args(wanted);
     let known = command::output(&mut query).unwrap_or_default();
     let installed: HashSet<&str> = known.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
-    PACKAGES.iter().copied().filter(|name| !installed.contains(name)).collect()
+    wanted.iter().copied().filter(|name| !installed.contains(name)).collect()
 }
 
-fn install_packages() -> Outcome {
-    let missing = missing_packages();
+/// Installs what isn't there yet. Removes nothing for it: where a package is at odds with the machine's own, apt-get says so.
+pub(crate) fn install_packages(wanted: &[&'static str]) -> Outcome {
+    let missing = missing_packages(wanted);
     if missing.is_empty() {
         return Ok(());
     }
@@ -73,7 +81,7 @@ fn install_packages() -> Outcome {
         apt
     };
     command::run(apt().arg("update"))?;
-    command::run(apt().args(["install", "--no-install-recommends"]).args(missing))
+    command::run(apt().args(["install", "--no-install-recommends", "--no-remove"]).args(missing))
 }
 
 fn install_components() -> Outcome {

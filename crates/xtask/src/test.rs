@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the project in one command, and proof that the tests left the machine as it was.
 
 use crate::machine::{self, Machine};
-use crate::{Outcome, command, setup};
+use crate::{Outcome, command, setup, vm};
 use std::io::{BufRead, BufReader};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc;
@@ -17,6 +17,7 @@ struct Tally {
 /// Runs all checks, or with a filter only the tests that match it. Goes on after a failure and reports all of them.
 pub(crate) fn run(filter: &[String]) -> Outcome {
     setup::run()?;
+    vm::tests::prepare()?;
     machine::adopt_orphans()?;
     let mut failures = Vec::new();
     if filter.is_empty() {
@@ -25,6 +26,7 @@ pub(crate) fn run(filter: &[String]) -> Outcome {
     let before = Machine::look();
     let mut tally = Tally::default();
     failures.extend(tests(filter, &mut tally).err());
+    failures.extend(tests_in_machines(filter, &mut tally));
     failures.extend(before.compare_when_settled().err());
     for failure in &failures {
         println!("failed: {failure}");
@@ -48,17 +50,34 @@ fn announced(check: &mut Command) -> Outcome {
     command::run(check)
 }
 
-/// Runs cargo test, with its output passed on as it comes.
 fn tests(filter: &[String], tally: &mut Tally) -> Outcome {
     let mut cargo = command::cargo();
-    cargo.env(machine::MARKER, std::process::id().to_string());
     cargo.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filter);
     println!("== {}", command::shown(&cargo));
-    let started = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-    let mut child = started.map_err(|error| format!("cargo test: {error}"))?;
+    counted("cargo test", &mut cargo, tally)
+}
+
+/// The tests that need another kernel or another PID 1 than this machine has; gives what failed.
+fn tests_in_machines(filter: &[String], tally: &mut Tally) -> Vec<String> {
+    let machines = match vm::tests::machines(&[], filter) {
+        Ok(machines) => machines,
+        Err(error) => return vec![error],
+    };
+    let run = |mut machine: vm::tests::Machine| {
+        println!("== virtual machine: {}", machine.title);
+        counted(&format!("virtual machine: {}", machine.title), &mut machine.command, tally).err()
+    };
+    machines.into_iter().filter_map(run).collect()
+}
+
+/// Runs a program that runs tests, with its output passed on as it comes.
+fn counted(name: &str, program: &mut Command, tally: &mut Tally) -> Outcome {
+    program.env(machine::MARKER, std::process::id().to_string());
+    let started = program.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("{name}: {error}"))?;
     let (sender, summaries) = mpsc::channel();
     let reader = child.stdout.take().map(|stdout| std::thread::spawn(move || pass_on(stdout, &sender)));
-    let status = child.wait().map_err(|error| format!("cargo test: {error}"))?;
+    let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
     // A process that a test left behind may hold the pipe open for ever: it must not hold us.
     let deadline = Instant::now() + Duration::from_secs(1);
     while reader.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < deadline {
@@ -68,7 +87,7 @@ fn tests(filter: &[String], tally: &mut Tally) -> Outcome {
         tally.passed += summary.passed;
         tally.failed += summary.failed;
     }
-    if status.success() { Ok(()) } else { Err(format!("cargo test: {status}")) }
+    if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }
 }
 
 /// Prints every line and sends on what the summaries say.

@@ -58,7 +58,9 @@ impl Update<'_> {
         let run = self.run;
         let failure = Failure::new(format!("the {controller} limits of the run {run} can't be changed"));
         if error.kind() != io::ErrorKind::NotFound {
-            return failure.because(format!("a group above it doesn't hand the {controller} controller on")).caused_by(error);
+            return failure
+                .because(format!("a group above it doesn't hand the {controller} controller on"))
+                .caused_by(error);
         }
         failure
             .because(format!("it was started without any, and has no group in the {controller} hierarchy of cgroup v1"))
@@ -69,7 +71,8 @@ impl Update<'_> {
         let on = |controller| self.place.of(controller).map(|(version, _)| version);
         let lowered = self.limits.changes(&on, &|controller, file| self.read(controller, file)).map_err(refused)?;
         let mut settings = lowered.strict().map_err(refused)?;
-        if let (false, Some(current)) = (self.limits.devices.is_empty(), self.read(Controller::Devices, "devices.list")) {
+        if let (false, Some(current)) = (self.limits.devices.is_empty(), self.read(Controller::Devices, "devices.list"))
+        {
             settings.extend(device::transition(&current, &self.limits.devices).map_err(refused)?);
         }
         Ok(settings)
@@ -84,12 +87,16 @@ impl Update<'_> {
         let problem = || format!("cannot change the limits of the run {}", self.run);
         group.change(settings).map_err(|error| start::group(problem(), &error))?;
         let v1 = self.place.v1.contains_key(&Controller::Devices);
-        let Some(dir) = self.place.unified.as_ref().filter(|_| !v1 && !self.limits.devices.is_empty()) else { return Ok(()) };
+        let Some(dir) = self.place.unified.as_ref().filter(|_| !v1 && !self.limits.devices.is_empty()) else {
+            return Ok(());
+        };
         let program = device::Program::compile(&self.limits.devices);
         let replaced = openat(CWD, dir, DIRECTORY, Mode::empty())
             .map_err(io::Error::from)
             .and_then(|dir| device::replace(dir.as_fd(), &program));
-        replaced.map_err(|error| Failure::new(problem()).because("the program that judges devices can't be attached").caused_by(&error))
+        replaced.map_err(|error| {
+            Failure::new(problem()).because("the program that judges devices can't be attached").caused_by(&error)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A call as strace(1) shows it, with the names of slots in braces where it shows descriptors.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt::Write;
 
 use izba_sys::mount::MountAttributes;
@@ -18,6 +18,7 @@ impl Plan {
         let text = Text { slots: &self.slots, program: &self.program };
         text.mounting(call)
             .or_else(|| text.files(call))
+            .or_else(|| text.groups(call))
             .or_else(|| text.process(call))
             .unwrap_or_else(|| text.rights(call))
     }
@@ -50,6 +51,11 @@ impl Text<'_> {
             open_flag_names(flags),
             resolve_names(resolve)
         )
+    }
+
+    fn write_setting(&self, at: &At, content: &[u8]) -> String {
+        let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
+        format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
     }
 
     fn mounting(&self, call: &Call) -> Option<String> {
@@ -122,10 +128,7 @@ impl Text<'_> {
                 );
                 if content.is_empty() { open } else { format!("{open}; {}", write_of(content)) }
             }
-            Call::WriteSetting { at, content } => {
-                let resolve = if matches!(at, At::Host(_)) { Resolve::Freely } else { Resolve::NoLinks };
-                format!("{}; {}", self.openat2(at, OFlags::WRONLY, resolve), write_of(content))
-            }
+            Call::WriteSetting { at, content } => self.write_setting(at, content),
             Call::Chown { at, uid, gid } => {
                 let flags = if matches!(at, At::Slot(_)) { "AT_EMPTY_PATH" } else { "AT_SYMLINK_NOFOLLOW" };
                 let gid = gid.map_or("-1".to_owned(), |gid| gid.to_string());
@@ -139,6 +142,36 @@ impl Text<'_> {
             Call::RunMapHelper { helper, args } => format!("{helper} PID {}", args.join(" ")),
             Call::OpenChildNamespace { kind, .. } => {
                 format!("openat(AT_FDCWD, \"/proc/PID/ns/{kind}\", O_RDONLY|O_CLOEXEC)")
+            }
+            _ => return None,
+        })
+    }
+
+    fn groups(&self, call: &Call) -> Option<String> {
+        Some(match call {
+            Call::Fork { namespaces, group: None } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
+            Call::Fork { namespaces, group: Some(group) } => {
+                let flags = match clone_flag_names(*namespaces).as_str() {
+                    "0" => "CLONE_INTO_CGROUP".to_owned(),
+                    names => format!("{names}|CLONE_INTO_CGROUP"),
+                };
+                format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
+            }
+            Call::WriteLimit { group, files, .. } => {
+                let write =
+                    |(file, content): &(CString, Vec<u8>)| self.write_setting(&At::In(*group, file.clone()), content);
+                files.iter().map(write).collect::<Vec<_>>().join("; ")
+            }
+            Call::AttachDevices { group, program } => {
+                let count = program.instructions().len();
+                let load = format!("bpf(BPF_PROG_LOAD, {{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt={count}}})");
+                format!(
+                    "{load}; bpf(BPF_PROG_ATTACH, {{target_fd={}, attach_type=BPF_CGROUP_DEVICE}})",
+                    self.slot(*group)
+                )
+            }
+            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
+                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
             }
             _ => return None,
         })
@@ -172,17 +205,6 @@ impl Text<'_> {
             Call::AttachTerminal { slot } => {
                 let slot = self.slot(*slot);
                 format!("dup2({slot}, 0); dup2({slot}, 1); dup2({slot}, 2); ioctl({slot}, TIOCSCTTY, 0)")
-            }
-            Call::Fork { namespaces, group: None } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
-            Call::Fork { namespaces, group: Some(group) } => {
-                let flags = match clone_flag_names(*namespaces).as_str() {
-                    "0" => "CLONE_INTO_CGROUP".to_owned(),
-                    names => format!("{names}|CLONE_INTO_CGROUP"),
-                };
-                format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
-            }
-            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
-                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
             }
             Call::Vfork => "clone(child_stack={stack}, flags=CLONE_VM|CLONE_VFORK|SIGCHLD)".to_owned(),
             Call::Setsid => "setsid()".to_owned(),

@@ -6,9 +6,11 @@
 //!
 //! That is also what runc 1.1 (libcontainer/cgroups/devices) and crun 1.8 (bpf.c) mean by ordinary rules. They differ from it, and
 //! from each other, in corners:
-//! * `a 1:3 r` names character and block device 1:3, for reading. To runc and to the kernel's v1 list any rule of kind `a` is about every device and every access.
+//! * `a 1:3 r` names character and block device 1:3, for reading. To runc and to the kernel's v1 list any rule of kind `a`
+//!   is about every device and every access.
 //! * A rule overrides what earlier ones said of single devices: `deny c 1:* rwm` after `allow c 1:3 rwm` denies 1:3. v1 lists, and so runc, ignore such a denial silently.
 //! * `deny c 1:3 w` after `allow c 1:3 rw` denies opening for both. crun's program looks for one rule that covers a use and overlooks the denial.
+//! * Of `c 1:* r` and `c *:3 w` together runc's list refuses to open 1:3 for both, as the kernel looks for one entry that names both. Ours has one.
 //! * A hole in what a wider rule allows works on v2, where runc refuses it; a v1 list can't have it, see [`settings`].
 
 mod attach;
@@ -22,9 +24,9 @@ mod transition;
 use izba_sys::bpf::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
 
 use super::limits::{DeviceAccess, DeviceKind, DeviceRule};
-pub use attach::{attach, refusal, replace};
+pub use attach::{attach, program_refusal, replace};
 pub use program::Program;
-pub use transition::{settings, transition, within};
+pub use transition::{list_refusal, settings, transition, within};
 
 /// A kind that a single device is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,15 +23,23 @@ mod directory;
 mod error;
 mod events;
 mod freeze;
+mod interface;
 mod kill;
+mod oom;
 mod processes;
 mod remove;
+mod usage;
 mod walk;
 
 use super::{Controller, Place, Version};
 use directory::Directory;
 pub use error::{GroupError, Operation, RemoveError};
 pub use freeze::State;
+pub use oom::{Oom, Watch};
+pub use usage::{
+    CpuUsage, DeviceIo, HugetlbUsage, MemoryEvents, MemoryUsage, PidsUsage, Pressure, Pressures, Stall, Throttling,
+    Usage,
+};
 
 /// The open directories of a group.
 #[derive(Debug)]
@@ -98,5 +106,10 @@ impl Group {
     fn v1(&self, controller: Controller) -> Option<&Directory> {
         let mut having = self.v1.iter().filter(|hierarchy| hierarchy.controllers.contains(&controller));
         having.next().map(|hierarchy| &hierarchy.directory)
+    }
+
+    /// The directory that has this controller's files, if it is on: a controller is in one hierarchy only.
+    fn of(&self, controller: Controller) -> Option<&Directory> {
+        self.v1(controller).or(self.unified.as_ref())
     }
 }

@@ -1,6 +1,6 @@
 //! What the parent does before there is a child: the group that this is made in.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use izba_sys::{Errno, process};
 
 use super::{Done, empty_slots};
 use crate::call::{At, Call, Resolve, Slot};
-use crate::cgroup::OwnGroup;
+use crate::cgroup::{OwnGroup, device};
 use crate::child::write_once;
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
@@ -64,12 +64,29 @@ impl Before {
             Call::WriteSetting { at: At::Host(path), content } => {
                 write_once(&path::openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?, content)
             }
-            Call::WriteSetting { at: At::In(slot, file), content } => {
-                let (flags, resolve) = (OFlags::WRONLY | OFlags::CLOEXEC, Resolve::NoLinks.flags());
-                write_once(&path::openat2(self.fd(*slot)?, file, flags, Mode::empty(), resolve)?, content)
-            }
+            Call::WriteSetting { at: At::In(group, file), content } => self.write(*group, file, content),
+            Call::WriteLimit { group, files, required } => self.write_limit(*group, files, *required),
+            Call::AttachDevices { group, program } => device::attach(self.fd(*group)?, program)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)),
             _ => Err(Errno::NOSYS),
         }
+    }
+
+    fn write(&self, group: Slot, file: &CStr, content: &[u8]) -> Result<(), Errno> {
+        let (flags, resolve) = (OFlags::WRONLY | OFlags::CLOEXEC, Resolve::NoLinks.flags());
+        write_once(&path::openat2(self.fd(group)?, file, flags, Mode::empty(), resolve)?, content)
+    }
+
+    fn write_limit(&self, group: Slot, files: &[(CString, Vec<u8>)], required: bool) -> Result<(), Errno> {
+        let mut written = !required;
+        for (file, content) in files {
+            match self.write(group, file, content) {
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+                Ok(()) => written = true,
+            }
+        }
+        if written { Ok(()) } else { Err(Errno::NOENT) }
     }
 
     fn keep(&mut self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {

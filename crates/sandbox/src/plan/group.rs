@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use izba_sys::Errno;
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
@@ -10,8 +11,10 @@ use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
-    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, Layout, Limits, NewGroup, Setting, Version,
+    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, LimitError, Limits, NewGroup, Presence, Setting,
+    Version, device,
 };
+use crate::facts::Facts;
 use crate::namespace::Kind;
 
 impl Planner<'_> {
@@ -39,8 +42,7 @@ impl Planner<'_> {
     }
 
     fn new_group(&mut self, new: &NewGroup) -> Result<(), PlanError> {
-        let layout = &self.facts.cgroups;
-        let wanted = Wanted::of(new, layout);
+        let wanted = Wanted::of(new, self.facts)?;
         if let (Enforcement::Required, Some(refused)) = (new.enforcement, wanted.refused.first()) {
             return Err(refused.clone());
         }
@@ -61,11 +63,17 @@ impl Planner<'_> {
             self.hand_on(unified, wanted);
             let slot = self.make_dir(unified, &new.name, wanted.on(Version::V2).collect());
             self.group = Some(slot);
+            if let Some(program) = &wanted.devices {
+                let attach = Call::AttachDevices { group: slot, program: program.clone() };
+                self.before("limit the devices".to_owned(), None, vec![attach]);
+            }
             self.shown_groups.extend(Shown::of(unified));
         }
         for hierarchy in layout.v1.iter().filter(|hierarchy| hierarchy.writable && wanted.needs(hierarchy)) {
             self.make_above(hierarchy);
-            let own = wanted.on(Version::V1).filter(|setting| hierarchy.controllers.contains(&setting.controller));
+            let own = wanted.on(Version::V1).filter(|setting| {
+                setting.controller.is_some_and(|controller| hierarchy.controllers.contains(&controller))
+            });
             self.make_dir(hierarchy, &new.name, own.collect());
             self.joined_v1.push(hierarchy.parent().join(&new.name));
             self.shown_groups.extend(Shown::of(hierarchy));
@@ -85,7 +93,7 @@ impl Planner<'_> {
     /// From the top down: a group's children have what is in its cgroup.subtree_control.
     fn hand_on(&mut self, unified: &Hierarchy, wanted: &Wanted) {
         for above in &unified.above {
-            let missing = not_handed_on(above, wanted.on(Version::V2).map(|setting| setting.controller));
+            let missing = not_handed_on(above, wanted.on(Version::V2).filter_map(|setting| setting.controller));
             if missing.is_empty() {
                 continue;
             }
@@ -107,9 +115,13 @@ impl Planner<'_> {
         let mut calls = vec![Call::MakeGroup { path: c_path(&path), controllers, to }];
         calls.extend(inherited(hierarchy, &settings).map(|(file, value)| write_in(to, file, value)));
         self.before(format!("make the group {shown}"), format!("mkdir {shown}"), calls);
-        for Setting { file, value, .. } in settings {
-            let write = write_in(to, file, value.clone());
-            self.before(format!("set {file} to {value}"), format!("echo {value} > {shown}/{file}"), vec![write]);
+        for setting in settings {
+            let Setting { file, value, .. } = setting;
+            self.before(
+                format!("set {file} to {value}"),
+                format!("echo {value} > {shown}/{file}"),
+                vec![limit(to, setting)],
+            );
         }
         to
     }
@@ -136,23 +148,34 @@ impl Planner<'_> {
 /// What of the limits can be had, and why the rest can't.
 struct Wanted {
     settings: Vec<Setting>,
+    /// Device rules on cgroup v2.
+    devices: Option<device::Program>,
     /// Those that the group has to have in any case too.
     controllers: BTreeSet<Controller>,
     refused: Vec<PlanError>,
 }
 
 impl Wanted {
-    fn of(new: &NewGroup, layout: &Layout) -> Self {
-        let needed = new.limits.controllers();
-        let refusals: BTreeMap<Controller, PlanError> = needed
-            .iter()
-            .filter_map(|&controller| Some((controller, refusal(controller, &new.limits, layout)?)))
-            .collect();
-        let on = |controller| layout.version(controller).filter(|_| !refusals.contains_key(&controller));
-        let (settings, errors) = new.limits.settings(&on);
-        let controllers = needed.union(&new.controllers).copied().filter(|&controller| on(controller).is_some());
-        let errors = errors.into_iter().map(|error| PlanError::new(error.problem, error.remedy));
-        Self { settings, controllers: controllers.collect(), refused: refusals.into_values().chain(errors).collect() }
+    fn of(new: &NewGroup, facts: &Facts) -> Result<Self, PlanError> {
+        let layout = &facts.cgroups;
+        let limits = &new.limits;
+        let needed = limits.controllers();
+        let closed: BTreeMap<Controller, PlanError> =
+            needed.iter().filter_map(|&controller| Some((controller, refusal(controller, limits, facts)?))).collect();
+        let lowered = limits.settings(&|controller| layout.version(controller)).map_err(refused)?;
+        let mut settings = lowered.settings;
+        let mut devices = None;
+        match layout.version(Controller::Devices).filter(|_| !limits.devices.is_empty()) {
+            Some(Version::V1) => settings.extend(device::settings(&limits.devices).map_err(refused)?),
+            Some(Version::V2) => devices = Some(device::Program::compile(&limits.devices)),
+            None => {}
+        }
+        settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
+        devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
+        let controllers = needed.union(&new.controllers).copied().filter(|controller| !closed.contains_key(controller));
+        let controllers = controllers.collect();
+        let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused)).collect();
+        Ok(Self { settings, devices, controllers, refused })
     }
 
     fn needs(&self, hierarchy: &Hierarchy) -> bool {
@@ -164,14 +187,21 @@ impl Wanted {
     }
 }
 
-/// Why a controller can't be used, if it can't.
-fn refusal(controller: Controller, limits: &Limits, layout: &Layout) -> Option<PlanError> {
+fn refused(error: LimitError) -> PlanError {
+    PlanError::new(error.problem, error.remedy)
+}
+
+/// Why a controller that is there can't be used, if it can't.
+fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<PlanError> {
+    let layout = &facts.cgroups;
     let v1 = layout.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
-    let Some(hierarchy) = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some()) else {
-        return Some(absent(controller));
-    };
+    let hierarchy = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some())?;
     if !hierarchy.writable {
         return Some(closed(controller, hierarchy));
+    }
+    if controller == Controller::Devices && v1.is_none() && !(facts.initial_user_namespace && facts.may("SYS_ADMIN")) {
+        return device::program_refusal(Errno::PERM)
+            .map(|hint| PlanError::new(format!("the device rules can't be enforced: {}", hint.cause), hint.remedy));
     }
     if controller == Controller::Cpuset
         && let Some(error) = absent_numbers(limits, hierarchy)
@@ -180,14 +210,6 @@ fn refusal(controller: Controller, limits: &Limits, layout: &Layout) -> Option<P
     }
     let occupied = hierarchy.above.iter().filter(|_| v1.is_none() && controller.name(Version::V2).is_some());
     occupied.filter(|above| !above.handed_on.contains(&controller)).find_map(|above| not_handing_on(controller, above))
-}
-
-fn absent(controller: Controller) -> PlanError {
-    PlanError::new(
-        format!("the {controller} limits can't be enforced: this machine has no {controller} controller"),
-        "look at /proc/cgroups and at /sys/fs/cgroup: the kernel may lack it, cgroup_disable= may have switched it off, or nobody has mounted \
-         it (cgroup v1); or leave these limits out",
-    )
 }
 
 fn closed(controller: Controller, hierarchy: &Hierarchy) -> PlanError {
@@ -255,6 +277,14 @@ fn inherited<'a>(hierarchy: &'a Hierarchy, own: &[&Setting]) -> impl Iterator<It
 
 fn write_to(path: &Path, value: String) -> Call {
     Call::WriteSetting { at: At::Host(c_path(path)), content: value.into_bytes() }
+}
+
+fn limit(group: Slot, setting: &Setting) -> Call {
+    let mut files = vec![(c_path(&setting.file), setting.value.clone().into_bytes())];
+    if let Presence::Twin { file, value } = &setting.presence {
+        files.push((c_path(file), value.clone().into_bytes()));
+    }
+    Call::WriteLimit { group, files, required: setting.presence != Presence::Optional }
 }
 
 fn write_in(group: Slot, file: &str, value: String) -> Call {

@@ -17,7 +17,7 @@ const LICENSE: &CStr = c"Apache-2.0";
 /// Makes the processes of a v2 group, whose directory `group` is, follow the program.
 ///
 /// # Errors
-/// EPERM: see [`refusal`]. ENOSYS or EINVAL where the kernel lacks CONFIG_CGROUP_BPF, EBADF where `group` is no v2 group.
+/// EPERM: see [`program_refusal`]. ENOSYS or EINVAL where the kernel lacks CONFIG_CGROUP_BPF, EBADF where `group` is no v2 group.
 pub fn attach(group: BorrowedFd<'_>, program: &Program) -> io::Result<()> {
     Ok(bpf::attach(group, load(program)?.as_fd(), None)?)
 }
@@ -51,12 +51,13 @@ fn attached_by_izba(group: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
 }
 
 /// Why a program can't be attached, and what to do. `None` where nothing that is known explains it.
-pub fn refusal(errno: Errno) -> Option<Hint> {
+pub fn program_refusal(errno: Errno) -> Option<Hint> {
     match errno {
         Errno::PERM => Some(Hint::new(
             "device rules on cgroup v2 are a BPF program, which takes CAP_SYS_ADMIN and CAP_NET_ADMIN in the initial user namespace; \
              no ordinary user has them, and systemd's user manager doesn't lend them",
-            "run izba as root, or leave the device rules out: in a user namespace of its own a program can make no devices, and opens those that it is given by their file modes",
+            "run izba as root, or leave the device rules out: in a user namespace of its own \
+             a program can make no devices, and opens those that it is given by their file modes",
         )),
         Errno::NOSYS | Errno::INVAL => Some(Hint::new(
             "the kernel can't run BPF programs for devices (CONFIG_CGROUP_BPF)",

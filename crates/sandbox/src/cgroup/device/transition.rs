@@ -3,7 +3,9 @@
 use super::list::{Exceptions, List};
 use super::{access, bits, devices};
 use crate::cgroup::limits::{DeviceKind, DeviceRule};
-use crate::cgroup::{Controller, LimitError, Setting, Version};
+use crate::cgroup::{Controller, LimitError, Presence, Setting, Version};
+use crate::probe::Hint;
+use izba_sys::Errno;
 
 /// What makes a v1 group that is in any state follow the rules, one write for each: first everything is denied (or allowed), then there are exceptions.
 ///
@@ -57,7 +59,8 @@ fn differing(these: &Exceptions, those: &Exceptions, allow: bool) -> Vec<Setting
 
 fn setting(allow: bool, value: String) -> Setting {
     let file = if allow { "devices.allow" } else { "devices.deny" };
-    Setting { controller: Controller::Devices, version: Version::V1, file: file.to_owned(), value }
+    let controller = Some(Controller::Devices);
+    Setting { controller, version: Version::V1, file: file.to_owned(), value, presence: Presence::Required }
 }
 
 /// A v1 group may allow no more than the one above, whose devices.list is `parent`: each exception must be covered by one there. Where the parent allows everything
@@ -88,6 +91,21 @@ fn beyond(what: &str) -> LimitError {
             "{what} can't be allowed: the group above doesn't allow it, and on cgroup v1 no group may do more than the one above"
         ),
         remedy: "allow fewer devices, or choose another group above".to_owned(),
+    }
+}
+
+/// Why devices.allow or devices.deny can't be written, and what to do. `None` where nothing that is known explains it.
+pub fn list_refusal(errno: Errno) -> Option<Hint> {
+    match errno {
+        Errno::PERM => Some(Hint::new(
+            "the group above doesn't allow as much, or CAP_SYS_ADMIN in the initial user namespace is missing, which device lists of cgroup v1 take",
+            "allow fewer devices, or run izba as root",
+        )),
+        Errno::INVAL => Some(Hint::new(
+            "cgroup v1 doesn't let a group that has sub-groups start its list anew",
+            "remove the sub-groups, or keep the rules as they are",
+        )),
+        _ => None,
     }
 }
 

@@ -11,8 +11,8 @@ use izba_sys::path::{
     openat, openat2, read, statat, unlinkat, write,
 };
 
-use super::{GroupError, Operation};
-use crate::cgroup::Version;
+use super::{GroupError, Operation, interface};
+use crate::cgroup::{Bound, Version};
 
 /// Files of groups are read in pieces of this size; most fit in one.
 const PIECE: usize = 4 << 10;
@@ -62,6 +62,21 @@ impl Directory {
         read_to_end(file.as_fd()).map_err(|errno| GroupError::call(Operation::Read, self.path.join(name), errno))
     }
 
+    /// The same, where the group may not have that file.
+    pub(super) fn get(&self, name: &str) -> Result<Option<String>, GroupError> {
+        if_there(self.read(name))
+    }
+
+    /// The number in a file, where the group has it.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, GroupError> {
+        Ok(self.get(name)?.and_then(|text| interface::number(&text)))
+    }
+
+    /// The limit in a file, where the group has it.
+    pub(super) fn bound(&self, name: &str) -> Result<Option<Bound>, GroupError> {
+        Ok(self.get(name)?.and_then(|text| interface::bound(&text)))
+    }
+
     /// Gives a file a value, in one write(2).
     pub(super) fn write(&self, name: &str, value: &str) -> Result<(), GroupError> {
         let written = |errno| GroupError::call(Operation::Write(value.to_owned()), self.path.join(name), errno);
@@ -72,11 +87,23 @@ impl Directory {
 
     /// The names of the sub-groups.
     pub(super) fn subgroups(&self) -> Result<Vec<CString>, GroupError> {
+        let mut names = self.names(FileType::Directory)?;
+        names.retain(|name| name.as_c_str() != c"." && name.as_c_str() != c"..");
+        Ok(names)
+    }
+
+    /// The names of its files.
+    pub(super) fn files(&self) -> Result<Vec<String>, GroupError> {
+        let names = self.names(FileType::RegularFile)?;
+        Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+    }
+
+    fn names(&self, kind: FileType) -> Result<Vec<CString>, GroupError> {
         let failed = |errno| GroupError::call(Operation::List, &self.path, errno);
         let mut names = Vec::new();
         for entry in directory_entries(self.fd.as_fd()).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_type() == FileType::Directory && entry.file_name() != c"." && entry.file_name() != c".." {
+            if entry.file_type() == kind {
                 names.push(entry.file_name().to_owned());
             }
         }
@@ -115,9 +142,14 @@ impl Directory {
         unlinkat(&parent.fd, name, AtFlags::REMOVEDIR).map_err(failed)
     }
 
+    /// Has it been removed? Every group has this file.
+    pub(super) fn is_gone(&self) -> bool {
+        !self.has("cgroup.procs")
+    }
+
     /// Is there such a file?
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file(name, OFlags::PATH).is_ok()
+        !self.file(name, OFlags::PATH).is_err_and(|error| error.is_absence())
     }
 }
 

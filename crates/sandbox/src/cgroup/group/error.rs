@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use izba_sys::Errno;
 
-use crate::cgroup::{Controller, Version};
+use crate::cgroup::Version;
 use crate::probe::Hint;
 
 /// What was being done to a file or directory of a group.
@@ -66,10 +66,8 @@ pub enum GroupError {
     #[error("the group {} has been removed", .0.display())]
     Gone(PathBuf),
     /// The group has no directory where this file would be.
-    #[error("the group has no directory for {file} (controller {controller} of cgroup {version:?})")]
+    #[error("the group has no directory for {file} (cgroup {version:?})")]
     NoDirectory {
-        /// Whose file it is.
-        controller: Controller,
         /// Of which interface.
         version: Version,
         /// Its name.
@@ -78,6 +76,9 @@ pub enum GroupError {
     /// Nothing in the group's hierarchies can stop processes.
     #[error("the group can't be frozen: it is neither in a cgroup v2 hierarchy nor in one of the v1 freezer")]
     NoFreezer,
+    /// Stopping, killing or removing it would do that to the caller too.
+    #[error("the caller is in the group {} itself", .0.display())]
+    CallerInside(PathBuf),
     /// Not all processes have stopped in time. The group has been thawed again.
     #[error("{} isn't frozen: some process in it doesn't stop", .0.display())]
     NotFrozen(PathBuf),
@@ -129,6 +130,10 @@ impl GroupError {
             Self::NoFreezer => Some(Hint::new(
                 "on cgroup v1 only the freezer controller stops processes",
                 "mount it (mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer) or a cgroup2 hierarchy, and start again",
+            )),
+            Self::CallerInside(_) => Some(Hint::new(
+                "the group is the root of a hierarchy, or izba was started inside of it",
+                "name the group that is meant, or run izba outside of it",
             )),
             Self::NotFrozen(_) => Some(Hint::new(
                 "it waits in the kernel for something that doesn't come, such as a disk or network file system (state D)",

@@ -32,8 +32,9 @@ impl Group {
     ///
     /// # Errors
     /// [`NoFreezer`](GroupError::NoFreezer); [`NotFrozen`](GroupError::NotFrozen) where some still run after this time, and then the group
-    /// has been thawed; or a file may not be written.
+    /// has been thawed; [`CallerInside`](GroupError::CallerInside); or a file may not be written.
     pub fn freeze(&self, patience: Duration) -> Result<(), GroupError> {
+        self.check_caller_outside()?;
         let deadline = Deadline::after(patience);
         let (directory, frozen) = if let Some(directory) = self.freezable_v2() {
             (directory, freeze_v2(directory, deadline)?)

@@ -25,12 +25,14 @@ impl Group {
     /// CLONE_INTO_CGROUP is killed too, and on v1 its pids.max may be 0. Make a new one.
     ///
     /// # Errors
-    /// [`NotEmpty`](GroupError::NotEmpty) where there still are processes after this time; or the caller may not signal them.
+    /// [`NotEmpty`](GroupError::NotEmpty) where there still are processes after this time; [`CallerInside`](GroupError::CallerInside); or the caller
+    /// may not signal them.
     pub fn kill(&self, patience: Duration) -> Result<(), GroupError> {
         let mut deadline = Deadline::after(patience);
         if self.is_empty()? {
             return Ok(());
         }
+        self.check_caller_outside()?;
         self.kill_by_kernel()?;
         self.thaw_to_end()?;
         self.wait_for_events(deadline)?;

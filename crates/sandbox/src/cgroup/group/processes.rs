@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use izba_sys::Errno;
-use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
+use izba_sys::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use izba_sys::signal::pidfd_send_signal;
 
 use super::directory::Directory;
@@ -44,6 +44,18 @@ impl Group {
             walk::each(top, &mut |directory| sending.reach_members(directory, top))?;
         }
         sending.refused.into_iter().next().map_or(Ok(sending.reached.len()), Err)
+    }
+
+    /// Whoever stops or kills its own group gets no further. The root of a hierarchy, where that would be everybody, is such a group too.
+    pub(super) fn check_caller_outside(&self) -> Result<(), GroupError> {
+        let own = getpid().as_raw_nonzero().get();
+        for top in self.directories() {
+            walk::each(top, &mut |directory| {
+                let inside = members(directory, top)?.contains(&own);
+                if inside { Err(GroupError::CallerInside(directory.path.clone())) } else { Ok(()) }
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -19,8 +19,11 @@ impl Group {
     pub fn remove(&self, patience: Duration) -> Result<(), RemoveError> {
         let mut deadline = Deadline::after(patience);
         loop {
-            let errors: Vec<_> =
-                self.kill(deadline.left()).err().into_iter().chain(self.remove_directories()).collect();
+            let mut errors: Vec<_> = self.kill(deadline.left()).err().into_iter().collect();
+            if let [GroupError::CallerInside(_)] = errors[..] {
+                return Err(RemoveError { errors });
+            }
+            errors.extend(self.remove_directories());
             if errors.is_empty() {
                 return Ok(());
             }

@@ -36,6 +36,8 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::Unlink { dir: slot, .. }
         | Call::MakeFile { dir: slot, .. }
         | Call::Fchdir { dir: slot }
+        | Call::WriteLimit { group: slot, .. }
+        | Call::AttachDevices { group: slot, .. }
         | Call::Setns { namespace: slot, .. }
         | Call::OpenTerminal { master: slot, .. } => vec![*slot],
         Call::Fork { group, .. } => group.iter().copied().collect(),
