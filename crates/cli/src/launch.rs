@@ -38,7 +38,12 @@ pub fn launch_with<Held, Beside>(
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
         let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
-        attend(child, |child| settled(&held, child))
+        let status = attend(&mut child, |child| settled(&held, child));
+        if let Err(error) = child.take_group().remove() {
+            // It doesn't change what the program ended with.
+            output::failure(&Failure::from_error(&error));
+        }
+        status
     });
     signal::set_mask(&mask);
     status
@@ -67,7 +72,7 @@ fn end(child: &mut Child) {
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.
-fn attend(child: Child, settled: impl FnOnce(&Child)) -> Result<u8> {
+fn attend(child: &mut Child, settled: impl FnOnce(&Child)) -> Result<u8> {
     let outcome =
         session::attend(child, settled).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
     Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))

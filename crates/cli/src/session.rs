@@ -19,13 +19,13 @@ const SHORT_LIFE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 ///
 /// # Errors
 /// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
-pub fn attend(mut child: Child, settled: impl FnOnce(&Child)) -> io::Result<Outcome> {
-    let mut session = Session::new(&mut child)?;
-    if !ends_at_once(&child)? {
-        settled(&child);
+pub fn attend(child: &mut Child, settled: impl FnOnce(&Child)) -> io::Result<Outcome> {
+    let mut session = Session::new(child)?;
+    if !ends_at_once(child)? {
+        settled(child);
     }
     // In any case, as signals that have come would end us when they are let through again.
-    session.run(&child)?;
+    session.run(child)?;
     drop(session);
     child.wait()
 }

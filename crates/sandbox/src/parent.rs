@@ -248,6 +248,8 @@ impl Parent<'_, '_> {
                 // Nothing is left: with the first process goes everything that it has made.
                 let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
                 let _reaped = wait(&self.child.pidfd);
+                // The start's failure is what counts; an izba that sweeps finds what is left.
+                let _left = std::mem::take(&mut self.group).remove();
                 Err(error)
             }
         }

@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use izba_sandbox::cgroup::group::{GroupError, State};
-use izba_sandbox::cgroup::{Bound, Controller, Group, Place, Setting, Version};
+use izba_sandbox::cgroup::{Bound, Controller, Group, Place, Presence, Setting, Version};
 use izba_sys::process::{PollFd, PollFlags, Timespec, poll};
 
 /// Nothing here takes long; a machine under load may.
@@ -329,7 +329,8 @@ fn settings_are_written_and_refusals_say_what_and_where() {
     for made in Made::each(&[Kind::V1, Kind::Hybrid], "change") {
         let group = made.open();
         let setting = |value: &str| Setting {
-            controller: Controller::Pids,
+            controller: Some(Controller::Pids),
+            presence: Presence::Required,
             version: Version::V1,
             file: "pids.max".into(),
             value: value.into(),
@@ -343,7 +344,7 @@ fn settings_are_written_and_refusals_say_what_and_where() {
             format!("writing \"lots\" to {}: Invalid argument (os error 22)", file.display())
         );
         assert!(error.hint().is_some());
-        let elsewhere = Setting { controller: Controller::Hugetlb, ..setting("7") };
+        let elsewhere = Setting { controller: Some(Controller::Hugetlb), ..setting("7") };
         assert!(matches!(group.change(&[elsewhere]), Err(GroupError::NoDirectory { .. })));
     }
 }

@@ -16,6 +16,8 @@ const PACKAGES: &[&str] = &[
     "dpkg-dev",
     "e2fsprogs",
     "gcc",
+    "golang-github-opencontainers-runc-dev",
+    "golang-go",
     "hostname",
     "iproute2",
     "libc6-dev",

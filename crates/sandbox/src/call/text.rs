@@ -18,6 +18,7 @@ impl Plan {
         let text = Text { slots: &self.slots, program: &self.program };
         text.mounting(call)
             .or_else(|| text.files(call))
+            .or_else(|| text.groups(call))
             .or_else(|| text.process(call))
             .unwrap_or_else(|| text.rights(call))
     }
@@ -146,6 +147,36 @@ impl Text<'_> {
         })
     }
 
+    fn groups(&self, call: &Call) -> Option<String> {
+        Some(match call {
+            Call::Fork { namespaces, group: None } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
+            Call::Fork { namespaces, group: Some(group) } => {
+                let flags = match clone_flag_names(*namespaces).as_str() {
+                    "0" => "CLONE_INTO_CGROUP".to_owned(),
+                    names => format!("{names}|CLONE_INTO_CGROUP"),
+                };
+                format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
+            }
+            Call::WriteLimit { group, files, .. } => {
+                let write =
+                    |(file, content): &(CString, Vec<u8>)| self.write_setting(&At::In(*group, file.clone()), content);
+                files.iter().map(write).collect::<Vec<_>>().join("; ")
+            }
+            Call::AttachDevices { group, program } => {
+                let count = program.instructions().len();
+                let load = format!("bpf(BPF_PROG_LOAD, {{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt={count}}})");
+                format!(
+                    "{load}; bpf(BPF_PROG_ATTACH, {{target_fd={}, attach_type=BPF_CGROUP_DEVICE}})",
+                    self.slot(*group)
+                )
+            }
+            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
+                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
+            }
+            _ => return None,
+        })
+    }
+
     fn process(&self, call: &Call) -> Option<String> {
         Some(match call {
             Call::SetHostname(name) => format!("sethostname({}, {})", quoted(name), name.count_bytes()),
@@ -174,30 +205,6 @@ impl Text<'_> {
             Call::AttachTerminal { slot } => {
                 let slot = self.slot(*slot);
                 format!("dup2({slot}, 0); dup2({slot}, 1); dup2({slot}, 2); ioctl({slot}, TIOCSCTTY, 0)")
-            }
-            Call::Fork { namespaces, group: None } => format!("clone3({{flags={}}})", clone_flag_names(*namespaces)),
-            Call::Fork { namespaces, group: Some(group) } => {
-                let flags = match clone_flag_names(*namespaces).as_str() {
-                    "0" => "CLONE_INTO_CGROUP".to_owned(),
-                    names => format!("{names}|CLONE_INTO_CGROUP"),
-                };
-                format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
-            }
-            Call::WriteLimit { group, files, .. } => {
-                let write =
-                    |(file, content): &(CString, Vec<u8>)| self.write_setting(&At::In(*group, file.clone()), content);
-                files.iter().map(write).collect::<Vec<_>>().join("; ")
-            }
-            Call::AttachDevices { group, program } => {
-                let count = program.instructions().len();
-                let load = format!("bpf(BPF_PROG_LOAD, {{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt={count}}})");
-                format!(
-                    "{load}; bpf(BPF_PROG_ATTACH, {{target_fd={}, attach_type=BPF_CGROUP_DEVICE}})",
-                    self.slot(*group)
-                )
-            }
-            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
-                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
             }
             Call::Vfork => "clone(child_stack={stack}, flags=CLONE_VM|CLONE_VFORK|SIGCHLD)".to_owned(),
             Call::Setsid => "setsid()".to_owned(),

@@ -2,11 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use izba_sys::Errno;
 use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, rmdir, stat};
 
-use super::{Controller, Place};
+use super::group::RemoveError;
+use super::{Controller, Group, Place};
+
+/// How long the kernel may take to let go of processes that have been killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often another izba may sweep what we have just made, before we have it locked.
 const TRIES: u32 = 10;
@@ -57,10 +62,28 @@ impl OwnGroup {
         Ok(dir)
     }
 
-    /// Removes what is empty; how much that is.
-    fn remove_empty(&self) -> usize {
-        let dirs = self.place.dirs().chain(self.above.iter().rev().map(PathBuf::as_path));
-        dirs.filter(|dir| rmdir(*dir).is_ok()).count()
+    /// Ends what is left in it, and removes it with its sub-groups, and what was made above it. Goes on after a failure.
+    ///
+    /// # Errors
+    /// What couldn't be removed, and why: a process doesn't end.
+    pub fn remove(mut self) -> Result<(), RemoveError> {
+        if self.remove_empty() {
+            self.place = Place::default();
+            self.above.clear();
+            return Ok(());
+        }
+        let group = Group::open_rest(&self.place).map_err(|error| RemoveError { errors: vec![error] })?;
+        group.remove(PATIENCE)
+    }
+
+    /// The usual end: nobody is in it any more, and nothing was made below it. Was that all?
+    fn remove_empty(&self) -> bool {
+        let removed = self.place.dirs().filter(|dir| rmdir(*dir).is_ok()).count() == self.place.dirs().count();
+        for above in self.above.iter().rev() {
+            // Others may have groups there by now.
+            let _in_use = rmdir(above);
+        }
+        removed
     }
 }
 
@@ -94,8 +117,15 @@ fn is_at(dir: &OwnedFd, path: &Path) -> bool {
     matches!((fstat(dir.as_fd()), stat(path)), (Ok(opened), Ok(found)) if opened.st_ino == found.st_ino)
 }
 
-/// Removes a directory of a group whose maker has ended without doing it. `false` where somebody holds its lock, or it can't be removed.
+/// Ends what is left in a directory of a group whose maker has ended without doing it, and removes it. `false` where somebody holds its lock, or it
+/// can't be removed.
 pub fn remove_abandoned(path: &Path) -> bool {
     let Ok(dir) = open(path) else { return false };
-    flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path) && rmdir(path).is_ok()
+    let abandoned = flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
+    abandoned && (rmdir(path).is_ok() || remove_occupied(path))
+}
+
+fn remove_occupied(path: &Path) -> bool {
+    let place = Place { unified: Some(path.to_owned()), ..Place::default() };
+    Group::open(&place).is_ok_and(|group| group.remove(PATIENCE).is_ok())
 }

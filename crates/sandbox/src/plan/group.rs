@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use izba_sys::Errno;
 use izba_sys::namespace::CloneFlags;
 use izba_sys::path::OFlags;
 
@@ -10,8 +11,8 @@ use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
-    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, Layout, LimitError, Limits, NewGroup, Presence,
-    Setting, Version, device,
+    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, LimitError, Limits, NewGroup, Presence, Setting,
+    Version, device,
 };
 use crate::facts::Facts;
 use crate::namespace::Kind;
@@ -41,7 +42,6 @@ impl Planner<'_> {
     }
 
     fn new_group(&mut self, new: &NewGroup) -> Result<(), PlanError> {
-        let layout = &self.facts.cgroups;
         let wanted = Wanted::of(new, self.facts)?;
         if let (Enforcement::Required, Some(refused)) = (new.enforcement, wanted.refused.first()) {
             return Err(refused.clone());
@@ -158,25 +158,23 @@ struct Wanted {
 impl Wanted {
     fn of(new: &NewGroup, facts: &Facts) -> Result<Self, PlanError> {
         let layout = &facts.cgroups;
-        let needed = new.limits.controllers();
-        let refusals: BTreeMap<Controller, PlanError> = needed
-            .iter()
-            .filter_map(|&controller| Some((controller, refusal(controller, &new.limits, facts)?)))
-            .collect();
-        let on = |controller| layout.version(controller).filter(|_| !refusals.contains_key(&controller));
-        let lowered = new.limits.settings(&on).map_err(refused)?;
+        let limits = &new.limits;
+        let needed = limits.controllers();
+        let closed: BTreeMap<Controller, PlanError> =
+            needed.iter().filter_map(|&controller| Some((controller, refusal(controller, limits, facts)?))).collect();
+        let lowered = limits.settings(&|controller| layout.version(controller)).map_err(refused)?;
         let mut settings = lowered.settings;
         let mut devices = None;
-        match on(Controller::Devices).filter(|_| !new.limits.devices.is_empty()) {
-            Some(Version::V1) => settings.extend(device::settings(&new.limits.devices).map_err(refused)?),
-            Some(Version::V2) => devices = Some(device::Program::compile(&new.limits.devices)),
+        match layout.version(Controller::Devices).filter(|_| !limits.devices.is_empty()) {
+            Some(Version::V1) => settings.extend(device::settings(&limits.devices).map_err(refused)?),
+            Some(Version::V2) => devices = Some(device::Program::compile(&limits.devices)),
             None => {}
         }
-        let controllers = needed.union(&new.controllers).copied().filter(|&controller| on(controller).is_some());
+        settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
+        devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
+        let controllers = needed.union(&new.controllers).copied().filter(|controller| !closed.contains_key(controller));
         let controllers = controllers.collect();
-        // What no controller can do is said once.
-        let errors = lowered.refused.into_iter().filter(|_| refusals.is_empty()).map(refused);
-        let refused = refusals.into_values().chain(errors).collect();
+        let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused)).collect();
         Ok(Self { settings, devices, controllers, refused })
     }
 
@@ -193,15 +191,17 @@ fn refused(error: LimitError) -> PlanError {
     PlanError::new(error.problem, error.remedy)
 }
 
-/// Why a controller can't be used, if it can't.
+/// Why a controller that is there can't be used, if it can't.
 fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<PlanError> {
     let layout = &facts.cgroups;
     let v1 = layout.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
-    let Some(hierarchy) = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some()) else {
-        return Some(absent(controller));
-    };
+    let hierarchy = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some())?;
     if !hierarchy.writable {
         return Some(closed(controller, hierarchy));
+    }
+    if controller == Controller::Devices && v1.is_none() && !(facts.initial_user_namespace && facts.may("SYS_ADMIN")) {
+        return device::program_refusal(Errno::PERM)
+            .map(|hint| PlanError::new(format!("the device rules can't be enforced: {}", hint.cause), hint.remedy));
     }
     if controller == Controller::Cpuset
         && let Some(error) = absent_numbers(limits, hierarchy)
@@ -210,14 +210,6 @@ fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<Pla
     }
     let occupied = hierarchy.above.iter().filter(|_| v1.is_none() && controller.name(Version::V2).is_some());
     occupied.filter(|above| !above.handed_on.contains(&controller)).find_map(|above| not_handing_on(controller, above))
-}
-
-fn absent(controller: Controller) -> PlanError {
-    PlanError::new(
-        format!("the {controller} limits can't be enforced: this machine has no {controller} controller"),
-        "look at /proc/cgroups and at /sys/fs/cgroup: the kernel may lack it, cgroup_disable= may have switched it off, or nobody has mounted \
-         it (cgroup v1); or leave these limits out",
-    )
 }
 
 fn closed(controller: Controller, hierarchy: &Hierarchy) -> PlanError {

@@ -1,5 +1,7 @@
 //! Where izba means to differ from runc 1.1.5, and why. Each is asserted: where it applies izba does otherwise, and it applies somewhere.
 
+use std::fmt::Display;
+
 use crate::case::Case;
 
 /// Of which files a group consists.
@@ -16,7 +18,7 @@ pub(crate) type Writes = Vec<(String, String)>;
 /// What is different.
 pub(crate) enum Effect {
     /// izba refuses all of it, runc none.
-    Refused(fn(&Case) -> bool),
+    Refused(fn(&Case, Kind) -> bool),
     /// runc refuses all of it, izba nothing.
     Accepted(fn(&Case, Kind) -> bool),
     /// izba names so many limits that this kind of group can't have, where runc says nothing, or fails later.
@@ -32,79 +34,91 @@ use Effect::{Accepted, Less, More, Named, Refused};
 pub(crate) const DIFFERENCES: &[(&str, Effect)] = &[
     (
         "the kernel moves shares into 2..=262144 (v1; runc fails when it reads them back), or refuses what becomes of them (v2)",
-        Refused(|case| out(case.shares, 2, 262_144)),
+        Refused(|case, _| out(case.shares, 2, 262_144)),
     ),
-    ("the kernel answers EINVAL to periods outside of 1 ms to 1 s", Refused(|case| out(case.period, 1000, 1_000_000))),
+    (
+        "the kernel answers EINVAL to periods outside of 1 ms to 1 s",
+        Refused(|case, _| out(case.period, 1000, 1_000_000)),
+    ),
     (
         "the kernel answers EINVAL to quotas below 1 ms or above 44 bits",
-        Refused(|case| out(positive(case.quota), 1000, MOST_TIME)),
+        Refused(|case, _| out(positive(case.quota), 1000, MOST_TIME)),
     ),
     (
         "the kernel answers EINVAL to realtime budgets and periods above 44 bits",
-        Refused(|case| out(case.realtime_period, 1, MOST_TIME) || out(positive(case.realtime_runtime), 1, MOST_TIME)),
+        Refused(|case, _| {
+            out(case.realtime_period, 1, MOST_TIME) || out(positive(case.realtime_runtime), 1, MOST_TIME)
+        }),
     ),
     (
         "the kernel answers EINVAL to a realtime budget above its period",
-        Refused(|case| {
+        Refused(|case, _| {
             case.realtime_period.is_some_and(|period| {
                 period != 0 && positive(case.realtime_runtime).is_some_and(|budget| budget > period)
             })
         }),
     ),
-    ("memory with swap is never less than memory; runc lets v1 find out", Refused(swap_is_less)),
-    ("what is reserved beyond the limit isn't there", Refused(|case| reserves_more(case))),
+    ("memory with swap is never less than memory; runc lets v1 find out", Refused(|case, _| swap_is_less(case))),
+    ("what is reserved beyond the limit isn't there", Refused(|case, _| reserves_more(case))),
     (
         "swappiness is 0 to 100; runc doesn't look on v2",
-        Refused(|case| case.swappiness.is_some_and(|swappiness| swappiness > 100)),
+        Refused(|case, _| case.swappiness.is_some_and(|swappiness| swappiness > 100)),
     ),
     (
         "pids.max takes no more than the kernel's largest process id",
-        Refused(|case| out(positive(case.pids), 1, 4 << 20)),
+        Refused(|case, _| out(positive(case.pids), 1, 4 << 20)),
     ),
     (
         "the kernel answers EINVAL or ERANGE to weights outside of 10..=1000 that OCI allows, or they become nonsense on v2",
-        Refused(|case| {
+        Refused(|case, _| {
             let devices = case.weight_devices.iter().flat_map(|device| [Some(device.1), Some(device.2)]);
             devices.chain([case.weight, case.leaf_weight]).any(|weight| out(weight.map(u64::from), 10, 1000))
         }),
     ),
     (
         "a device that is given twice for one kind of limit contradicts itself",
-        Refused(|case| {
+        Refused(|case, _| {
             twice(case.weight_devices.iter().map(|device| device.0))
                 || case.throttles.iter().any(|list| twice(list.iter().map(|it| it.0)))
         }),
     ),
     (
         "v1 cuts operations in a second to 32 bits",
-        Refused(|case| case.throttles[2..].iter().flatten().any(|it| it.1 > u32::MAX.into())),
+        Refused(|case, _| case.throttles[2..].iter().flatten().any(|it| it.1 > u32::MAX.into())),
     ),
     (
         "no file belongs to such a page size",
-        Refused(|case| case.hugetlb.iter().any(|it| ["2M", "0MB"].contains(&it.0))),
+        Refused(|case, _| case.hugetlb.iter().any(|it| ["2M", "0MB"].contains(&it.0))),
     ),
-    ("a page size that is given twice contradicts itself", Refused(|case| twice(case.hugetlb.iter().map(|it| it.0)))),
+    (
+        "a page size that is given twice contradicts itself",
+        Refused(|case, _| twice(case.hugetlb.iter().map(|it| it.0))),
+    ),
     (
         "the kernel counts pages in a signed long",
-        Refused(|case| case.hugetlb.iter().any(|it| it.1 > i64::MAX.cast_unsigned())),
+        Refused(|case, _| case.hugetlb.iter().any(|it| it.1 > i64::MAX.cast_unsigned())),
     ),
     (
         "an RDMA device without any limit limits nothing",
-        Refused(|case| case.rdma.iter().any(|it| it.1.is_none() && it.2.is_none())),
+        Refused(|case, _| case.rdma.iter().any(|it| it.1.is_none() && it.2.is_none())),
     ),
     (
         "no interface has such a name",
-        Refused(|case| case.priorities.iter().any(|it| it.0.is_empty() || it.0.len() > 15)),
+        Refused(|case, _| case.priorities.iter().any(|it| it.0.is_empty() || it.0.len() > 15)),
     ),
     (
         "an interface that is given twice contradicts itself",
-        Refused(|case| twice(case.priorities.iter().map(|it| it.0))),
+        Refused(|case, _| twice(case.priorities.iter().map(|it| it.0))),
     ),
     (
         "unified sets limits by the names that the kernel has, and moves no process",
-        Refused(|case| {
+        Refused(|case, _| {
             case.unified.iter().any(|it| ["cgroup.procs", "nothing.max", "memory", "../memory.max"].contains(&it.0))
         }),
+    ),
+    (
+        "a file by its name and a limit that is written there have one value; in runc the name wins without a word",
+        Refused(|case, kind| kind != Kind::V1 && contradicts(case)),
     ),
     (
         "cgroup.max.depth is a file of the unified group that a hybrid system has beside v1",
@@ -224,6 +238,15 @@ fn swap_alone(case: &Case) -> Writes {
     }
 }
 
+fn contradicts(case: &Case) -> bool {
+    let limits = [
+        ("memory.max", case.limit.is_some_and(|limit| ![0, 4096].contains(&limit))),
+        ("pids.max", case.pids.is_some_and(|limit| ![0, 7].contains(&limit))),
+        ("cpu.weight", case.shares.is_some_and(|shares| shares > 28)),
+    ];
+    case.unified.iter().any(|(file, _)| limits.contains(&(file, true)))
+}
+
 fn rates_of_0(case: &Case, kind: Kind, value: &str) -> Writes {
     let keys = ["rbps", "wbps", "riops", "wiops"].iter().zip(&case.throttles);
     let zeros = keys.flat_map(|(key, list)| list.iter().filter(|it| it.1 == 0).map(move |it| (key, it.0)));
@@ -241,6 +264,6 @@ fn twice<T: PartialEq>(values: impl Iterator<Item = T>) -> bool {
     (1..all.len()).any(|index| all[..index].contains(&all[index]))
 }
 
-fn one(file: &str, value: impl ToString) -> Writes {
-    vec![(file.into(), value.to_string())]
+fn one(file: &str, value: impl Display) -> Writes {
+    vec![(file.into(), format!("{value}"))]
 }

@@ -3,7 +3,7 @@
 use super::list::{Exceptions, List};
 use super::{access, bits, devices};
 use crate::cgroup::limits::{DeviceKind, DeviceRule};
-use crate::cgroup::{Controller, LimitError, Setting, Version};
+use crate::cgroup::{Controller, LimitError, Presence, Setting, Version};
 use crate::probe::Hint;
 use izba_sys::Errno;
 
@@ -59,7 +59,8 @@ fn differing(these: &Exceptions, those: &Exceptions, allow: bool) -> Vec<Setting
 
 fn setting(allow: bool, value: String) -> Setting {
     let file = if allow { "devices.allow" } else { "devices.deny" };
-    Setting { controller: Controller::Devices, version: Version::V1, file: file.to_owned(), value }
+    let controller = Some(Controller::Devices);
+    Setting { controller, version: Version::V1, file: file.to_owned(), value, presence: Presence::Required }
 }
 
 /// A v1 group may allow no more than the one above, whose devices.list is `parent`: each exception must be covered by one there. Where the parent allows everything

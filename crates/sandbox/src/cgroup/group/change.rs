@@ -2,7 +2,7 @@
 
 use super::directory::Directory;
 use super::{Group, GroupError};
-use crate::cgroup::{Setting, Version};
+use crate::cgroup::{Presence, Setting, Version};
 
 impl Group {
     /// Writes settings, in this order, and stops at the first that the kernel refuses: those before it have been made.
@@ -11,18 +11,29 @@ impl Group {
     /// [`NoDirectory`](GroupError::NoDirectory) where the group isn't in the hierarchy of a setting's controller; else which value couldn't
     /// be written to which file.
     pub fn change(&self, settings: &[Setting]) -> Result<(), GroupError> {
-        settings.iter().try_for_each(|setting| self.directory_of(setting)?.write(&setting.file, &setting.value))
+        settings.iter().try_for_each(|setting| write(self.directory_of(setting)?, setting))
     }
 
     fn directory_of(&self, setting: &Setting) -> Result<&Directory, GroupError> {
-        let directory = match setting.version {
-            Version::V2 => self.unified.as_ref(),
-            Version::V1 => self.v1(setting.controller),
+        let directory = match (setting.version, setting.controller) {
+            (Version::V1, Some(controller)) => self.v1(controller),
+            _ => self.unified.as_ref(),
         };
-        directory.ok_or_else(|| GroupError::NoDirectory {
-            controller: setting.controller,
-            version: setting.version,
-            file: setting.file.clone(),
-        })
+        directory.ok_or_else(|| GroupError::NoDirectory { version: setting.version, file: setting.file.clone() })
+    }
+}
+
+fn write(directory: &Directory, setting: &Setting) -> Result<(), GroupError> {
+    let Setting { file, value, presence, .. } = setting;
+    let written = directory.write(file, value);
+    match presence {
+        Presence::Optional if written.as_ref().is_err_and(GroupError::is_absence) => Ok(()),
+        Presence::Required | Presence::Optional => written,
+        Presence::Twin { file, value } => match (written, directory.write(file, value)) {
+            // Both that are there are written.
+            (Err(absent), twin) if absent.is_absence() => twin.map_err(|_| absent),
+            (Ok(()), Err(absent)) if absent.is_absence() => Ok(()),
+            (written, twin) => written.and(twin),
+        },
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use izba_sys::Errno;
 
-use crate::cgroup::{Controller, Version};
+use crate::cgroup::Version;
 use crate::probe::Hint;
 
 /// What was being done to a file or directory of a group.
@@ -66,10 +66,8 @@ pub enum GroupError {
     #[error("the group {} has been removed", .0.display())]
     Gone(PathBuf),
     /// The group has no directory where this file would be.
-    #[error("the group has no directory for {file} (controller {controller} of cgroup {version:?})")]
+    #[error("the group has no directory for {file} (cgroup {version:?})")]
     NoDirectory {
-        /// Whose file it is.
-        controller: Controller,
         /// Of which interface.
         version: Version,
         /// Its name.

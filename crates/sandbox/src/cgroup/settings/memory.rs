@@ -129,13 +129,14 @@ impl Sizes {
             Some(Bound::Max) => true,
             None => false,
         };
-        let implied = limits.limit == Some(Bound::Max) && limits.swap.is_none();
-        if implied {
+        if limits.limit == Some(Bound::Max) && limits.swap.is_none() {
             files.write_if_there("memory.memsw.limit_in_bytes", "-1");
         }
-        let writes = [("memory.memsw.limit_in_bytes", limits.swap), ("memory.limit_in_bytes", limits.limit)];
-        for index in if swap_first { [0, 1] } else { [1, 0] } {
-            let (file, bound) = writes[index];
+        let mut writes = [("memory.limit_in_bytes", limits.limit), ("memory.memsw.limit_in_bytes", limits.swap)];
+        if swap_first {
+            writes.reverse();
+        }
+        for (file, bound) in writes {
             write_bound(file, bound, files);
         }
     }
