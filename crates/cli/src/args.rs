@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod internal;
+pub mod limit;
 pub mod named;
 pub mod ns;
 pub mod run;
@@ -28,6 +29,15 @@ pub enum Verb {
     Exec(Box<named::ExecArgs>),
     /// Send a signal to the program of a run.
     Kill(named::KillArgs),
+    /// Stop every process of a run, until it is resumed.
+    Pause(named::PauseArgs),
+    /// Let a paused run go on.
+    #[command(alias = "unpause")]
+    Resume(named::ResumeArgs),
+    /// Change the limits of a run.
+    Update(Box<named::UpdateArgs>),
+    /// Show what runs use.
+    Stats(named::StatsArgs),
     /// Show what is known of a run.
     Inspect(named::InspectArgs),
     #[command(subcommand)]

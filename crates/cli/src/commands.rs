@@ -8,5 +8,8 @@ pub mod inspect;
 pub mod internal;
 pub mod kill;
 pub mod ns;
+pub mod pause;
 pub mod ps;
 pub mod run;
+pub mod stats;
+pub mod update;

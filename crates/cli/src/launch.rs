@@ -1,5 +1,6 @@
 //! From the intent to the program's end.
 
+use izba_sandbox::cgroup::Place;
 use izba_sandbox::facts::Facts;
 use izba_sandbox::parent::{self, Child, Done};
 use izba_sandbox::plan::Plan;
@@ -13,11 +14,11 @@ use crate::{output, plan_json, plan_text, session, start};
 
 /// Does what is wanted, or shows the plan of it; the program's status.
 pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String]) -> Result<u8> {
-    launch_with(sandbox, show, notes, || Ok(()), |_| Ok(()), |(), _| ())
+    launch_with(sandbox, show, notes, || Ok(()), |_| Ok(()), |(), _| (), |_| ())
 }
 
 /// The same with something that is held from before the first process is there, something that goes on `beside` the program, and what is
-/// done when it has `settled`: when it hasn't ended at once. A dry run has none of them. Where what goes on beside it fails the program is ended.
+/// done when it has `settled`: when it hasn't ended at once; and when it has `ended`, and its group is still there. A dry run has none of them. Where what goes on beside it fails the program is ended.
 pub fn launch_with<Held, Beside>(
     sandbox: &Sandbox,
     show: &ShowArgs,
@@ -25,6 +26,7 @@ pub fn launch_with<Held, Beside>(
     hold: impl FnOnce() -> Result<Held>,
     beside: impl FnOnce(&mut Child) -> Result<Beside>,
     settled: impl FnOnce(&Held, &Child),
+    ended: impl FnOnce(&Place),
 ) -> Result<u8> {
     let facts = Facts::gather(sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
@@ -39,6 +41,7 @@ pub fn launch_with<Held, Beside>(
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
         let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
         let status = attend(&mut child, |child| settled(&held, child));
+        ended(child.group());
         if let Err(error) = child.take_group().remove() {
             // It doesn't change what the program ended with.
             output::failure(&Failure::from_error(&error));

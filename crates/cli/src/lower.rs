@@ -1,12 +1,14 @@
 //! From what was asked for to the [`Sandbox`]: every option gets its meaning here, and what doesn't fit together is refused.
 
 pub mod capability;
+pub mod disk;
 pub mod environment;
 pub mod exec;
 pub mod file;
 pub mod group;
 pub mod identity;
 pub mod kept;
+pub mod limit;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
@@ -19,7 +21,6 @@ use std::ffi::CString;
 use std::path::Path;
 
 use izba_sandbox::account::{Account, UserSpec};
-use izba_sandbox::cgroup::Limits;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::rootfs::SystemMounts;
 use izba_sandbox::sandbox::{Sandbox, Sysctl};
@@ -68,7 +69,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
-        cgroup: group::lower(args.name.as_ref(), Limits::default()),
+        cgroup: group::lower(&args.group, caller, args.name.as_ref(), limit::lower(&args.limits)?)?,
         requires: None,
         handed_out: Vec::new(),
         process: process::lower(args, &account, &environment)?,

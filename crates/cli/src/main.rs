@@ -20,6 +20,7 @@ mod plan_text;
 mod private_dir;
 mod progress;
 mod record;
+mod result;
 mod runtime_dir;
 mod scratch;
 mod session;
@@ -62,6 +63,10 @@ fn run(verb: &Verb) -> failure::Result<u8> {
         Verb::Ps(args) => commands::ps::ps(args),
         Verb::Exec(args) => commands::exec::exec(args),
         Verb::Kill(args) => commands::kill::kill(args),
+        Verb::Pause(args) => commands::pause::pause(args),
+        Verb::Resume(args) => commands::pause::resume(args),
+        Verb::Update(args) => commands::update::update(args),
+        Verb::Stats(args) => commands::stats::stats(args),
         Verb::Inspect(args) => commands::inspect::inspect(args),
         Verb::Ns(verb) => commands::ns::run(verb),
         Verb::Cache(verb) => commands::cache::run(verb),

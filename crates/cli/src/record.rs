@@ -1,12 +1,14 @@
 //! What is written down of a run for as long as it runs: who it is, where its processes are, and what a second program in it has
 //! to be like.
 
+mod cgroup;
 mod name;
 mod process;
 mod reservation;
 mod runs;
 mod text;
 
+pub use cgroup::Cgroup;
 pub use name::Name;
 pub use process::Process;
 pub use reservation::Reservation;
@@ -20,6 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use izba_sandbox::capability::Capability;
+use izba_sandbox::cgroup::{Group, group};
 use izba_sandbox::namespace::{Kind, Namespaces};
 use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
@@ -30,6 +33,7 @@ use izba_sys::signal::check_running;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::start;
 
 /// The layout of the document: a new number for a change that readers would stumble over.
 const VERSION: u32 = 1;
@@ -57,6 +61,9 @@ pub struct Record {
     /// Has the root been changed by chroot(2)?
     pub no_pivot: bool,
     pub namespaces: Kinds,
+    /// The group that was made for it. Without one the field is left out, as an older izba reads strictly, and writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Cgroup>,
     pub intent: Intent,
 }
 
@@ -136,6 +143,7 @@ impl Record {
             user: asked.user.map(str::to_owned),
             no_pivot: sandbox.no_pivot,
             namespaces: Kinds::of(child.program(), &sandbox.namespaces),
+            cgroup: Cgroup::of(child.group()),
             intent: Intent::of(&sandbox.process)?,
         })
     }
@@ -150,6 +158,25 @@ impl Record {
         self.program
             .open()
             .map_err(|errno| Failure::new(format!("the program of the run {} has ended", self.name)).caused_by(&errno))
+    }
+
+    /// The group that was made for it, and no other that has its name by now.
+    pub fn open_group(&self) -> Result<Group, Failure> {
+        let problem = |what: &str| Failure::new(format!("the run {} {what}", self.name));
+        let Cgroup(place) = self.cgroup.as_ref().ok_or_else(|| {
+            problem("has no control group of its own")
+                .because("izba could make none, or was told not to; izba doctor says what works here")
+        })?;
+        let opened = Group::open(place)
+            .map_err(|error| start::group(problem("has a control group that can't be opened").problem, &error))?;
+        // It is removed only when the program has ended, and made by another run only then.
+        self.open_program().map(|_running| opened)
+    }
+
+    /// Is it stopped? Without a group of its own it can't be.
+    pub fn is_paused(&self) -> bool {
+        let state = self.cgroup.as_ref().and_then(|Cgroup(place)| Group::open(place).ok()?.state().ok());
+        state.is_some_and(|state| state != group::State::Running)
     }
 
     /// The namespaces that were made for it, as far as they are known.
@@ -240,6 +267,7 @@ impl From<Kinds> for BTreeMap<String, Entered> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use izba_sandbox::cgroup::Place;
 
     fn record() -> Record {
         let process = Process { pid: 7, start_time: 99 };
@@ -268,8 +296,17 @@ mod tests {
             user: Some("ann".to_owned()),
             no_pivot: false,
             namespaces: Kinds([(Kind::Net, entered)].into()),
+            cgroup: Some(Cgroup(Place { unified: Some("/sys/fs/cgroup/web".into()), ..Place::default() })),
             intent,
         }
+    }
+
+    #[test]
+    fn a_record_of_an_izba_without_groups_is_read() {
+        let record = Record { cgroup: None, ..record() };
+        let document = serde_json::to_string(&record).unwrap();
+        assert!(!document.contains("cgroup"));
+        assert_eq!(Record::parse(document.as_bytes()), Ok(record));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the library's errors to what a user reads.
 
+use izba_sandbox::cgroup::GroupError;
 use izba_sandbox::plan::PlanError;
 use izba_sandbox::report::StartError;
 
@@ -24,5 +25,14 @@ pub fn failure(error: &StartError) -> Failure {
             step.exec_remedy().into_iter().fold(failure, |failure, remedy| failure.remedy(remedy))
         }
         (None, _) => failure,
+    }
+}
+
+/// Something can't be done to a run's group.
+pub fn group(problem: String, error: &GroupError) -> Failure {
+    let failure = Failure::new(problem).caused_by(error);
+    match error.hint() {
+        Some(hint) => failure.because(hint.cause).remedy(hint.remedy),
+        None => failure,
     }
 }

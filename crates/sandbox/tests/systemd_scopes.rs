@@ -1,5 +1,4 @@
 //! systemd's driver as root, on a system that systemd runs.
-#![cfg(feature = "systemd")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod scope;

@@ -1,5 +1,4 @@
 //! systemd's driver as an ordinary user with a systemd of the own, whose login is outside of what is delegated to that.
-#![cfg(feature = "systemd")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod scope;

@@ -14,6 +14,7 @@ use izba_sandbox::rlimit::Rlimit;
 
 use super::PlanFormat;
 use super::cache::CachePlace;
+use super::limit::{GroupArgs, LimitArgs};
 use crate::parse::environment::Assignment;
 use crate::parse::join::Join;
 use crate::parse::mount_request::MountRequest;
@@ -66,6 +67,10 @@ pub struct RunArgs {
     pub process: ProcessArgs,
     #[command(flatten)]
     pub rights: RightsArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
+    pub group: GroupArgs,
     #[command(flatten)]
     pub show: ShowArgs,
 }

@@ -20,6 +20,10 @@ pub fn exec(args: &ExecArgs) -> Result<u8> {
     let name: Name = args.name_and_command[0].to_string_lossy().parse().map_err(Failure::new)?;
     let record = Run::find(&name, &caller)?.record;
     let program = record.open_program()?;
+    if record.is_paused() {
+        return Err(Failure::new(format!("the run {name} is paused, and a program in it would be too"))
+            .remedy(format!("izba resume {name}")));
+    }
     let Lowered { sandbox, notes, .. } = lower::exec::lower(args, &caller, &record, program.as_fd())?;
     launch(&sandbox, &args.show, &notes)
 }

@@ -28,6 +28,7 @@ fn table(runs: &[Run]) -> Table {
         numbers("PID"),
         // Everyone sees the runs of his own, so what is of interest is who he is in them.
         words("USER INSIDE"),
+        words("STATE"),
         words("RUNS FOR"),
         words("ROOT"),
         words("COMMAND"),
@@ -41,14 +42,27 @@ fn row(run: &Run) -> Vec<String> {
     match &run.state {
         State::Starting => {
             let none = || "-".to_owned();
-            vec![name, none(), none(), none(), none(), "(starting)".to_owned()]
+            vec![name, none(), none(), "starting".to_owned(), none(), none(), none()]
         }
         State::Running(record) => {
             let command: Vec<_> = record.command.iter().map(|word| word.shown()).collect();
             let pid = record.program.pid.to_string();
-            vec![name, pid, user(record), duration(record.age()), record.root.shown().into_owned(), command.join(" ")]
+            let state = state(record).to_owned();
+            vec![
+                name,
+                pid,
+                user(record),
+                state,
+                duration(record.age()),
+                record.root.shown().into_owned(),
+                command.join(" "),
+            ]
         }
     }
+}
+
+fn state(record: &Record) -> &'static str {
+    if record.is_paused() { "paused" } else { "running" }
 }
 
 fn user(record: &Record) -> String {
@@ -70,7 +84,7 @@ fn json(run: &Run) -> Value {
         State::Starting => json!({ "name": run.name.as_str(), "state": "starting" }),
         State::Running(record) => json!({
             "name": run.name.as_str(),
-            "state": "running",
+            "state": state(record),
             "pid": record.program.pid,
             "user": user(record),
             "startedAt": record.started_at,
@@ -98,9 +112,9 @@ mod tests {
         let mut out = Vec::new();
         table(&[run("web"), run("long-one")]).write(&mut out, Some(56)).unwrap();
         let expected = [
-            "NAME      PID  USER INSIDE  RUNS FOR  ROOT  COMMAND",
-            "web         -  -            -         -     (starting)",
-            "long-one    -  -            -         -     (starting)",
+            "NAME      PID  USER INSIDE  STATE     RUNS FOR  ROOT  COMMAND",
+            "web         -  -            starting  -         -     -",
+            "long-one    -  -            starting  -         -     -",
         ];
         assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), expected);
         assert_eq!(json(&run("web")), json!({ "name": "web", "state": "starting" }));

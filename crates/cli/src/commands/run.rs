@@ -4,8 +4,11 @@ use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use izba_image::Tree;
+use izba_sandbox::cgroup::group::Usage;
+use izba_sandbox::cgroup::{self, Group};
 use izba_sandbox::keep::KeepError;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::parent::Child;
@@ -23,6 +26,7 @@ use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
 use crate::record::{Asked, Name, Record, Reservation};
+use crate::result::{self, ResultFile};
 use crate::scratch::Scratch;
 use crate::{archive, cache_place, kept, output, own_binary, sweep};
 
@@ -30,18 +34,31 @@ use crate::{archive, cache_place, kept, output, own_binary, sweep};
 pub fn run(args: &RunArgs) -> Result<u8> {
     // Before we open anything ourselves: it could get the same number.
     check_descriptors(&args.process.descriptors)?;
+    let Some(path) = args.group.result.as_deref().filter(|_| !args.show.dry_run) else {
+        return start(args, &OnceCell::new());
+    };
+    let file = ResultFile::open(path)?;
+    let (begun, end) = (Instant::now(), OnceCell::new());
+    let status = start(args, &end);
+    // It doesn't change what the program has ended with.
+    let document = result::document(args.name.as_ref(), &status, end.get(), begun.elapsed());
+    file.write(&document).unwrap_or_else(|failure| output::failure(&failure));
+    status
+}
+
+fn start(args: &RunArgs, end: &OnceCell<Usage>) -> Result<u8> {
     if has_company(args) {
         own_binary::seal()?;
     }
     let caller = Caller::of_this_process();
     let identity = identity::choose(args, &caller)?;
     let place = Place::prepare(args, &caller, &identity)?;
-    let result = run_in(args, &caller, &identity, &place);
+    let result = run_in(args, &caller, &identity, &place, end);
     place.clean_up(&caller, &identity);
     result
 }
 
-fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -> Result<u8> {
+fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, end: &OnceCell<Usage>) -> Result<u8> {
     let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
     let asked = Asked { root: &args.root_and_command[0], user: user.as_deref() };
@@ -69,8 +86,21 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place) -
                 Ok(()) => {}
             }
         },
+        |group| look_back(args, group, end),
     );
     unfindable.into_inner().map_or(status, Err)
+}
+
+/// What the group has counted, before it is removed. A run that can't lack memory, and whose usage nobody wants, has nothing read.
+fn look_back(args: &RunArgs, group: &cgroup::Place, end: &OnceCell<Usage>) {
+    if args.limits.memory.memory.is_none() && args.group.result.is_none() {
+        return;
+    }
+    let Ok(usage) = Group::open(group).and_then(|group| group.usage()) else { return };
+    if let Some(note) = result::out_of_memory(&usage) {
+        output::note(note);
+    }
+    let _once = end.set(usage);
 }
 
 /// The run's name is ours from here on.

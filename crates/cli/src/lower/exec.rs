@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use izba_sandbox::account::{Account, Accounts, UserSpec, Who};
 use izba_sandbox::capability::Capabilities;
+use izba_sandbox::cgroup::ControlGroup;
 use izba_sandbox::idmap::{IdMap, IdMaps, MapWriter};
 use izba_sandbox::namespace::{Kind, Namespace, Namespaces};
 use izba_sandbox::rlimit::Rlimit;
@@ -21,7 +22,7 @@ use super::{Lowered, c_string, identity};
 use crate::args::named::ExecArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::record::{Intent, Record, id};
+use crate::record::{Cgroup, Intent, Record, id};
 
 /// The intent. `program` is a pidfd of the run's program, whose /proc/PID is read and joined: the start is refused if that has ended.
 pub fn lower(args: &ExecArgs, caller: &Caller, record: &Record, program: BorrowedFd<'_>) -> Result<Lowered> {
@@ -36,6 +37,7 @@ pub fn lower(args: &ExecArgs, caller: &Caller, record: &Record, program: Borrowe
     // Nothing is mounted: the run's own are there.
     sandbox.system = SystemMounts::Caller;
     sandbox.requires = Some(program.as_raw_fd());
+    sandbox.cgroup = record.cgroup.as_ref().map_or(ControlGroup::Caller, Cgroup::joined);
     let may_raise = namespaces.is_shared(Kind::User)
         && credential::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
     let own: Vec<Rlimit> = Rlimit::own().collect();

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::number::unsigned;
+
 /// An amount of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
@@ -35,23 +37,18 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is no size: write bytes, or a number with k, m, g, t or %, such as 64m or 10%");
         if let Some(percent) = text.strip_suffix('%') {
-            let percent = number(percent).and_then(|percent| u8::try_from(percent).ok());
-            return percent.filter(|percent| (1..=100).contains(percent)).map(Self::Percent).ok_or_else(bad);
+            let percent = unsigned(percent);
+            return percent.filter(|percent: &u8| (1..=100).contains(percent)).map(Self::Percent).ok_or_else(bad);
         }
         let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
         let factor = unit(&text[digits.len()..]).ok_or_else(bad)?;
-        let bytes = number(digits).and_then(|number| number.checked_mul(factor)).ok_or_else(bad)?;
+        let bytes = unsigned(digits).and_then(|number: u64| number.checked_mul(factor)).ok_or_else(bad)?;
         // A tmpfs takes 0 for "no limit", which nobody means who writes it.
         if i64::try_from(bytes).is_err() {
             return Err(bad());
         }
         if bytes == 0 { Err(format!("{text:?} leaves no room at all")) } else { Ok(Self::Bytes(bytes)) }
     }
-}
-
-/// Unlike parse(), takes no sign.
-fn number(digits: &str) -> Option<u64> {
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 fn unit(suffix: &str) -> Option<u64> {

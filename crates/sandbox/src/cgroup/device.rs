@@ -25,7 +25,6 @@ use izba_sys::bpf::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
 
 use super::limits::{DeviceAccess, DeviceKind, DeviceRule};
 pub use attach::{attach, program_refusal, replace};
-#[cfg(feature = "systemd")]
 pub(super) use list::allow_list;
 pub use program::Program;
 pub use transition::{list_refusal, settings, transition, within};

@@ -26,7 +26,7 @@ pub fn run(args: &NsRunArgs) -> Result<u8> {
     }
     let free = || args.with.keep.as_ref().map_or(Ok(()), |name| keep::refuse_taken(name, &caller));
     let keep = |child: &mut Child| args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller));
-    launch_with(&sandbox, &args.show, &[], free, keep, |(), _| ())
+    launch_with(&sandbox, &args.show, &[], free, keep, |(), _| (), |_| ())
 }
 
 /// They are handed out just before the program is executed, so they are there however short it lives.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ALL, Devices, NODE_KINDS, access, allowed, bits, devices};
 use crate::cgroup::LimitError;
-#[cfg(feature = "systemd")]
 use crate::cgroup::limits::DeviceAccess;
 use crate::cgroup::limits::{DeviceKind, DeviceRule};
 use izba_sys::bpf::{ACCESS_READ, ACCESS_WRITE};
@@ -62,7 +61,6 @@ impl List {
 }
 
 /// All that is allowed, with the accesses; `None` where that would need an exception from an exception.
-#[cfg(feature = "systemd")]
 pub fn allow_list(rules: &[DeviceRule]) -> Option<Vec<(Devices, DeviceAccess)>> {
     let list = List::with_default(false, rules).ok()?;
     Some(list.exceptions.into_iter().map(|(devices, bits)| (devices, access(bits))).collect())

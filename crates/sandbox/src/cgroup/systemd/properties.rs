@@ -24,9 +24,9 @@ const MOST_BITS: u32 = 8192;
 /// # Ok(())
 /// # }
 /// ```
-pub fn properties(settings: &[Setting]) -> Result<Vec<Property>, LimitError> {
+pub fn properties<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> Result<Vec<Property>, LimitError> {
     let mut all = Vec::new();
-    for setting in settings.iter().filter(|setting| setting.version == Version::V2) {
+    for setting in settings.into_iter().filter(|setting| setting.version == Version::V2) {
         let (file, value) = (setting.file.as_str(), setting.value.trim());
         all.extend(of_file(file, value).map_err(|problem| LimitError {
             problem: format!("{file} can't be set to {value:?} by systemd: {problem}"),

@@ -1,0 +1,116 @@
+//! `izba update`.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use izba_sandbox::cgroup::{Controller, Group, LimitError, Limits, Place, Setting, Version, device};
+
+use crate::args::named::UpdateArgs;
+use crate::caller::Caller;
+use crate::failure::{Failure, Result};
+use crate::lower::limit;
+use crate::private_dir::DIRECTORY;
+use crate::record::Run;
+use crate::start;
+use izba_sys::path::{CWD, Mode, openat};
+
+/// Changes what is named, and nothing else.
+pub fn update(args: &UpdateArgs) -> Result<u8> {
+    let limits = limit::lower(&args.limits)?;
+    if limits == Limits::default() {
+        return Err(Failure::new("no limit is named").remedy("izba update --help, which lists them"));
+    }
+    let record = Run::find(&args.name, &Caller::of_this_process())?.record;
+    let group = record.open_group()?;
+    let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
+    let update = Update { run: &record.name, place: &place, limits: &limits };
+    update.have_controllers()?;
+    let settings = update.settings()?;
+    update.change(&group, &settings).map(|()| 0)
+}
+
+/// Limits on their way to a group.
+struct Update<'a> {
+    run: &'a str,
+    place: &'a Place,
+    limits: &'a Limits,
+}
+
+impl Update<'_> {
+    /// On cgroup v2 a controller can be had later, too. On v1 its group would have had to be joined at the start.
+    fn have_controllers(&self) -> Result<()> {
+        for controller in self.limits.controllers() {
+            if self.place.v1.contains_key(&controller) || controller == Controller::Devices {
+                continue;
+            }
+            let name = controller.name(Version::V2);
+            let handed_on = match (&self.place.unified, name) {
+                (Some(dir), Some(name)) => hand_on(dir, name),
+                (None, _) | (_, None) => Err(io::ErrorKind::NotFound.into()),
+            };
+            handed_on.map_err(|error| self.without(controller, &error))?;
+        }
+        Ok(())
+    }
+
+    fn without(&self, controller: Controller, error: &io::Error) -> Failure {
+        let run = self.run;
+        let failure = Failure::new(format!("the {controller} limits of the run {run} can't be changed"));
+        if error.kind() != io::ErrorKind::NotFound {
+            return failure
+                .because(format!("a group above it doesn't hand the {controller} controller on"))
+                .caused_by(error);
+        }
+        failure
+            .because(format!("it was started without any, and has no group in the {controller} hierarchy of cgroup v1"))
+            .remedy("start it with such a limit, which may be max: it can be changed then")
+    }
+
+    fn settings(&self) -> Result<Vec<Setting>> {
+        let on = |controller| self.place.of(controller).map(|(version, _)| version);
+        let lowered = self.limits.changes(&on, &|controller, file| self.read(controller, file)).map_err(refused)?;
+        let mut settings = lowered.strict().map_err(refused)?;
+        if let (false, Some(current)) = (self.limits.devices.is_empty(), self.read(Controller::Devices, "devices.list"))
+        {
+            settings.extend(device::transition(&current, &self.limits.devices).map_err(refused)?);
+        }
+        Ok(settings)
+    }
+
+    fn read(&self, controller: Controller, file: &str) -> Option<String> {
+        let (_, dir) = self.place.of(controller)?;
+        std::fs::read_to_string(dir.join(file)).ok()
+    }
+
+    fn change(&self, group: &Group, settings: &[Setting]) -> Result<()> {
+        let problem = || format!("cannot change the limits of the run {}", self.run);
+        group.change(settings).map_err(|error| start::group(problem(), &error))?;
+        let v1 = self.place.v1.contains_key(&Controller::Devices);
+        let Some(dir) = self.place.unified.as_ref().filter(|_| !v1 && !self.limits.devices.is_empty()) else {
+            return Ok(());
+        };
+        let program = device::Program::compile(&self.limits.devices);
+        let replaced = openat(CWD, dir, DIRECTORY, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|dir| device::replace(dir.as_fd(), &program));
+        replaced.map_err(|error| {
+            Failure::new(problem()).because("the program that judges devices can't be attached").caused_by(&error)
+        })
+    }
+}
+
+fn refused(error: LimitError) -> Failure {
+    Failure::new(error.problem).remedy(error.remedy)
+}
+
+/// Lets a group have a controller, through all groups above it: cgroups(7), "cgroup.subtree_control". ENOENT where none has it.
+fn hand_on(dir: &Path, controller: &str) -> io::Result<()> {
+    let available = std::fs::read_to_string(dir.join("cgroup.controllers"))?;
+    if available.split_ascii_whitespace().any(|word| word == controller) {
+        return Ok(());
+    }
+    let above = dir.parent().ok_or(io::ErrorKind::NotFound)?;
+    hand_on(above, controller)?;
+    std::fs::write(above.join("cgroup.subtree_control"), format!("+{controller}"))
+}
