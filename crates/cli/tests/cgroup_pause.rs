@@ -82,7 +82,9 @@ fn everybody_gets_the_signal_once() {
     assert_eq!(izba(&ground, &["kill", "--all", "web", "USR1"]).text(), "");
     assert_eq!((run.line().as_str(), second.status()), ("got", 8));
     izba(&ground, &["kill", "web", "USR2"]).text();
-    assert_eq!((run.status(), run.line().as_str()), (7, ""));
+    assert_eq!(run.status(), 7);
+    // Its sh has said on standard error that a sleep was ended.
+    assert_ne!(run.line(), "got");
 }
 
 #[test]
