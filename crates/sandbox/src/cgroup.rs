@@ -15,13 +15,12 @@ mod own;
 mod place;
 mod setting;
 mod settings;
-#[cfg(feature = "systemd")]
 pub mod systemd;
 
 pub use controller::{Controller, Version};
 pub use group::{Group, GroupError};
 pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
-pub use layout::{Above, Hierarchy, Layout};
+pub use layout::{Above, Hierarchy, Layout, is_unified};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,

@@ -157,6 +157,15 @@ impl Text<'_> {
                 };
                 format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
             }
+            Call::StartScope { scope, .. } => {
+                let properties: Vec<&str> = scope.properties.iter().map(|property| property.name).collect();
+                format!(
+                    "StartTransientUnit(\"{}\", PIDs=[child], {}) on {}",
+                    scope.unit,
+                    properties.join(", "),
+                    scope.bus
+                )
+            }
             Call::WriteLimit { group, files, .. } => {
                 let write =
                     |(file, content): &(CString, Vec<u8>)| self.write_setting(&At::In(*group, file.clone()), content);

@@ -16,7 +16,10 @@ fn hierarchy(version: Version, controllers: &[Controller], above: Vec<Above>) ->
 pub(super) fn unified() -> Layout {
     let controllers = [Controller::Memory, Controller::Pids, Controller::Cpu, Controller::Cpuset, Controller::Io];
     let top = Above { handed_on: [Controller::Pids].into(), ..above("/sys/fs/cgroup") };
-    Layout { unified: Some(hierarchy(Version::V2, &controllers, vec![top, above("/sys/fs/cgroup/a")])), v1: Vec::new() }
+    Layout {
+        unified: Some(hierarchy(Version::V2, &controllers, vec![top, above("/sys/fs/cgroup/a")])),
+        ..Layout::default()
+    }
 }
 
 pub(super) fn hybrid() -> Layout {
@@ -25,6 +28,7 @@ pub(super) fn hybrid() -> Layout {
     Layout {
         unified: Some(hierarchy(Version::V2, &[], vec![above("/sys/fs/cgroup/unified")])),
         v1: vec![v1("memory", Controller::Memory), v1("pids", Controller::Pids), v1("cpuset", Controller::Cpuset)],
+        ..Layout::default()
     }
 }
 
