@@ -25,7 +25,9 @@ pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Lim
     if args.result.is_some() {
         controllers.extend([Controller::Cpuacct, Controller::Memory, Controller::Pids]);
     }
-    let name = name.map_or_else(|| std::process::id().to_string(), ToString::to_string);
+    // A name is one run's of one user in one runtime directory, and groups are everybody's.
+    let number = std::process::id();
+    let name = name.map_or_else(|| number.to_string(), |name| format!("{name}-{number}"));
     Ok(ControlGroup::New(Box::new(NewGroup {
         name: format!("{PREFIX}{name}"),
         driver,
