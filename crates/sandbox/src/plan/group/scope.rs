@@ -3,7 +3,7 @@
 use super::wanted::{Wanted, refused};
 use super::{PlanError, Planner, limit};
 use crate::call::{Call, StartScope};
-use crate::cgroup::systemd::{Address, Slice, properties};
+use crate::cgroup::systemd::{Address, Slice, device_properties, properties};
 use crate::cgroup::{ControlGroup, Driver, NewGroup, Version};
 use crate::plan::Step;
 use crate::plan::cgroupfs::Shown;
@@ -28,8 +28,8 @@ impl Planner<'_> {
                 "--cgroup-manager cgroupfs",
             ));
         };
-        // What can't be had systemd passes over, and it has been said.
-        let properties = properties(&new.limits, &layout.drivers).map_err(refused)?;
+        let mut asked = device_properties(&new.limits.devices, &layout.drivers);
+        asked.extend(properties(wanted.on(Version::V2)).map_err(refused)?);
         let (unit, to) = (format!("{}.scope", new.name), self.slot("cgroup"));
         let title = format!("have systemd make the scope {unit}");
         let shell = format!("systemd-run --scope --unit={unit}");
@@ -38,7 +38,7 @@ impl Planner<'_> {
             slice: slice.cloned(),
             unit,
             description: format!("izba run {}", new.name),
-            properties,
+            properties: asked,
             top: unified.above.first().map(|top| top.path.clone()).unwrap_or_default(),
         };
         let start = Call::StartScope { scope: Box::new(scope), to };
