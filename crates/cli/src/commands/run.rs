@@ -91,16 +91,20 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, e
     unfindable.into_inner().map_or(status, Err)
 }
 
-/// What the group has counted, before it is removed. A run that can't lack memory, and whose usage nobody wants, has nothing read.
+/// What the group has counted, before it is removed. A run that can't lack memory, and whose usage nobody wants, has nothing read; and only who
+/// wants the usage waits for all of it, which takes as long as making the group.
 fn look_back(args: &RunArgs, group: &cgroup::Place, end: &OnceCell<Usage>) {
-    if args.limits.memory.memory.is_none() && args.group.result.is_none() {
+    let wanted = args.group.result.is_some();
+    if args.limits.memory.memory.is_none() && !wanted {
         return;
     }
-    let Ok(usage) = Group::open(group).and_then(|group| group.usage()) else { return };
-    if let Some(note) = result::out_of_memory(&usage) {
+    let Ok(group) = Group::open(group) else { return };
+    if let Some(note) = group.oom().ok().and_then(result::out_of_memory) {
         output::note(note);
     }
-    let _once = end.set(usage);
+    if wanted && let Ok(usage) = group.usage() {
+        let _once = end.set(usage);
+    }
 }
 
 /// The run's name is ours from here on.
