@@ -29,7 +29,7 @@ pub fn update(args: &UpdateArgs) -> Result<u8> {
     let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
     let update = Update { run: &record.name, place: &place, limits: &limits };
     if let Some(unit) = &place.unit {
-        unit::set_properties(unit, &limits, &caller)?;
+        unit::set_properties(unit, &update.settings()?, &caller)?;
     }
     update.have_controllers()?;
     let settings = update.settings()?;
