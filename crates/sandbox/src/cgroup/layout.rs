@@ -64,11 +64,7 @@ impl Layout {
             Driver::Files(parent) => parent,
             Driver::Systemd { .. } => &Parent::Nearest,
         };
-        let unified = unified_mount().map(|top| {
-            let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
-            let above = Path::new(own).parent().unwrap_or(Path::new("/"));
-            unified(&top, below(&top, parent, above), !needed.is_empty())
-        });
+        let unified = unified_hierarchy(&own, parent, !needed.is_empty());
         let missing = needed.into_iter().filter(|&controller| match &unified {
             // Every group of v2 can be stopped.
             Some(unified) if controller == Controller::Freezer => !unified.writable,
@@ -77,6 +73,14 @@ impl Layout {
         });
         let v1 = v1_hierarchies(missing.collect(), &own, parent);
         Self { unified, v1 }
+    }
+
+    /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
+    pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let v1 = v1_hierarchies(Controller::ALL.to_vec(), &own, parent);
+        let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
+        all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
     }
 
     /// Where a controller is, if it is anywhere.
@@ -117,14 +121,17 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
     }
 }
 
-fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {
-    let mut hierarchy = hierarchy(Version::V2, top, parent);
+fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
+    let top = unified_mount()?;
+    let own = memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+    let above = Path::new(own).parent().unwrap_or(Path::new("/"));
+    let mut hierarchy = hierarchy(Version::V2, &top, below(&top, parent, above));
     if limited {
         hierarchy.controllers = words(&top.join("cgroup.controllers"));
         hierarchy.above.iter_mut().filter(|above| above.exists).for_each(look_at);
         set_cpus(&mut hierarchy, "cpuset.cpus.effective", "cpuset.mems.effective");
     }
-    hierarchy
+    Some(hierarchy)
 }
 
 fn look_at(above: &mut Above) {
