@@ -10,8 +10,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use izba_sandbox::cgroup::systemd::{Address, Scope, Slice, Systemd, properties};
-use izba_sandbox::cgroup::{DeviceAccess, DeviceKind, DeviceRule, Limits};
+use izba_sandbox::cgroup::systemd::{Address, Scope, Slice, Systemd, device_properties, properties};
+use izba_sandbox::cgroup::{DeviceRule, Limits, Version};
 use libfuzzer_sys::fuzz_target;
 
 /// What the bus says to its next client.
@@ -42,11 +42,10 @@ fuzz_target!(|input: (&str, (&str, &str), &[u8])| {
     if let Ok(slice) = text.parse::<Slice>() {
         assert!(slice.path().components().all(|part| matches!(part, std::path::Component::Normal(_))));
     }
-    let access = DeviceAccess { read: true, write: true, mknod: true };
-    let major = u32::try_from(bytes.len()).ok();
-    let rule = DeviceRule { allow: true, kind: DeviceKind::All, major, minor: None, access };
-    let unified = vec![(file.0.to_owned(), file.1.to_owned())];
-    let properties = properties(&Limits { unified, devices: vec![rule], ..Limits::default() }, text).unwrap_or_default();
+    let rules: Vec<DeviceRule> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let limits = Limits { unified: vec![(file.0.to_owned(), file.1.to_owned())], ..Limits::default() };
+    let settings = limits.settings(&|_| Some(Version::V2)).map(|lowered| lowered.settings).unwrap_or_default();
+    let properties = [properties(&settings).unwrap_or_default(), device_properties(&rules, text)].concat();
 
     let said = [b"DATA\r\nOK 1\r\n", &answer(1)[..], &answer(2), bytes].concat();
     BUS.lock().unwrap().send(said).unwrap();

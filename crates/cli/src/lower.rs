@@ -69,7 +69,7 @@ pub fn lower(args: &RunArgs, caller: &Caller, identity: &Identity, ground: &Grou
         hostname: hostname.map(c_string).transpose()?,
         domainname: args.namespaces.domainname.clone().map(c_string).transpose()?,
         sysctls: sysctls(args, &namespaces)?,
-        cgroup: group::lower(&args.group, caller.privileged, args.name.as_ref(), limit::lower(&args.limits)?)?,
+        cgroup: group::lower(&args.group, caller, args.name.as_ref(), limit::lower(&args.limits)?)?,
         requires: None,
         handed_out: Vec::new(),
         process: process::lower(args, &account, &environment)?,

@@ -4,7 +4,7 @@
 mod group;
 mod support;
 
-use group::groups_called;
+use group::groups_of;
 use support::{Ground, User};
 
 /// What izba says of these options, with which nothing may be started.
@@ -14,7 +14,7 @@ fn refusal(ground: &Ground, options: &[&str]) -> String {
     let options = [&["--name", "bad-input", "-v", &volume], options].concat();
     let refused = ground.sh(User::Root, &options, "host", "touch /out/started");
     assert!(!touched.join("started").exists(), "{options:?}");
-    assert!(groups_called("izba-bad-input").is_empty(), "{options:?}");
+    assert!(groups_of("bad-input").is_empty(), "{options:?}");
     refused.refusal().to_owned()
 }
 

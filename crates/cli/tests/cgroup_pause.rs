@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use group::{groups_called, izba, json};
+use group::{groups_of, izba, json};
 use support::{Background, Ground, User};
 
 const BUSY: &str = "echo up; while :; do :; done";
@@ -48,13 +48,14 @@ fn nothing_is_executed_in_a_paused_run() {
 #[test]
 fn a_paused_run_can_be_ended() {
     let ground = Ground::new();
-    for all in [&["kill", "web", "KILL"][..], &["kill", "--all", "web", "KILL"]] {
-        let mut run = ground.named(User::Root, "web", &[], "host", BUSY);
-        izba(&ground, &["pause", "web"]).text();
+    let name = "paused-and-killed";
+    for all in [&["kill", name, "KILL"][..], &["kill", "--all", name, "KILL"]] {
+        let mut run = ground.named(User::Root, name, &[], "host", BUSY);
+        izba(&ground, &["pause", name]).text();
         assert_eq!(izba(&ground, all).text(), "");
         assert_eq!(run.status(), 137);
     }
-    assert!(groups_called("izba-web").is_empty());
+    assert!(groups_of("paused-and-killed").is_empty());
 }
 
 #[test]
@@ -70,15 +71,20 @@ fn other_signals_wait_until_it_goes_on() {
 }
 
 #[test]
-fn everybody_gets_the_signal() {
+fn everybody_gets_the_signal_once() {
     let ground = Ground::new();
-    let script = "trap 'exit 7' USR1; echo up; while :; do sleep 0.01; done";
+    let script = "trap 'echo got' USR1; trap 'exit 7' USR2; echo up; while :; do sleep 0.01; done";
     let mut run = ground.named(User::Root, "web", &[], "host", script);
     let mut second = ground.izba(User::Root);
     second.args(["exec", "--no-tty", "web", "sh", "-c", "trap 'exit 8' USR1; echo up; while :; do sleep 0.01; done"]);
-    let (mut second, _up) = Background::start(&mut second);
+    let (mut second, up) = Background::start(&mut second);
+    assert_eq!(up, "up");
     assert_eq!(izba(&ground, &["kill", "--all", "web", "USR1"]).text(), "");
-    assert_eq!((run.status(), second.status()), (7, 8));
+    assert_eq!((run.line().as_str(), second.status()), ("got", 8));
+    izba(&ground, &["kill", "web", "USR2"]).text();
+    assert_eq!(run.status(), 7);
+    // Its sh has said on standard error that a sleep was ended.
+    assert_ne!(run.line(), "got");
 }
 
 #[test]

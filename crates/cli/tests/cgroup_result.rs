@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use group::groups_called;
+use group::groups_of;
 use serde_json::{Value, json};
 use support::{Ended, Ground, User, run};
 
@@ -83,7 +83,7 @@ fn a_dry_run_writes_nothing_and_no_group_is_left() {
     let options = ["--name", "resultless", "--memory", "16m", "--result", file.to_str().unwrap()];
     let dry = ground.sh(User::Root, &[&options[..], &["--dry-run"]].concat(), "host", "true");
     assert!(!dry.text().is_empty() && !file.exists());
-    assert!(groups_called("izba-resultless").is_empty());
+    assert!(groups_of("resultless").is_empty());
     ground.sh(User::Root, &options, "host", "true").text();
-    assert!(file.exists() && groups_called("izba-resultless").is_empty());
+    assert!(file.exists() && groups_of("resultless").is_empty());
 }

@@ -3,6 +3,7 @@
 mod text;
 
 use std::ffi::CString;
+use std::path::PathBuf;
 
 use izba_sys::mount::{MountAttributes, Propagation};
 use izba_sys::namespace::CloneFlags;
@@ -11,6 +12,7 @@ use izba_sys::rlimit::Resource;
 
 use crate::cgroup::Controller;
 use crate::cgroup::device::Program;
+use crate::cgroup::systemd::{Address, Property, Slice};
 
 /// A place in the table of descriptors that the calls of a plan fill and use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +66,19 @@ impl Resolve {
     }
 }
 
-/// One kernel call.
+/// A scope that systemd is to make for the child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartScope {
+    pub bus: Address,
+    pub slice: Option<Slice>,
+    pub unit: String,
+    pub description: String,
+    pub properties: Vec<Property>,
+    /// Where the cgroup v2 hierarchy is mounted.
+    pub top: PathBuf,
+}
+
+/// One kernel call, or the one call over D-Bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// open_tree(2) with OPEN_TREE_CLONE: a detached copy of a mount.
@@ -131,6 +145,8 @@ pub enum Call {
     MakeGroupAbove { path: CString },
     /// In the parent: mkdir(2) of a group that must not exist yet, for these v1 controllers or, without any, in the cgroup v2 hierarchy.
     MakeGroup { path: CString, controllers: Vec<Controller>, to: Slot },
+    /// In the parent: has systemd make a scope and put the child into it, and opens the scope's group.
+    StartScope { scope: Box<StartScope>, to: Slot },
     /// In the parent: openat2(2) without links, and write(2), of a group's files, as many as there are of them. One has to be there where it is
     /// `required`.
     WriteLimit { group: Slot, files: Vec<(CString, Vec<u8>)>, required: bool },

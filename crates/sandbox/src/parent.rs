@@ -1,6 +1,6 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
-mod before;
+mod group;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -19,7 +19,7 @@ use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
-use before::Before;
+use group::Held;
 
 /// Where PATH has a program, or, as PATH may lack them, the directories of every system.
 fn found(program: &str) -> PathBuf {
@@ -165,8 +165,8 @@ fn start(
     mut observe: Option<&mut dyn FnMut(Done<'_>)>,
 ) -> Result<Child, StartError> {
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
-    let before = Before::run(plan, &mut observe)?;
-    let group = plan.group.map(|slot| before.fd(slot)).transpose().map_err(setup("openat2"))?;
+    let held = Held::before(plan, &mut observe)?;
+    let group = plan.group.map(|slot| held.fd(slot)).transpose().map_err(setup("openat2"))?;
     let caller = process::pidfd_open(process::getpid(), PidfdFlags::empty()).map_err(setup("pidfd_open"))?;
     let (channel, inner) = socket::pair().map_err(setup("socketpair"))?;
     socket::ask_for_senders(channel.as_fd()).map_err(setup("setsockopt"))?;
@@ -194,18 +194,7 @@ fn start(
         Err(errno) => return Err(not_cloned(plan, errno)),
     };
     let program = child.pid;
-    Parent {
-        plan,
-        channel,
-        child,
-        program,
-        slots: empty_slots(plan),
-        observe,
-        terminal: None,
-        namespaces: Vec::new(),
-        group: before.group,
-    }
-    .run(started)
+    Parent { plan, channel, child, program, held, observe, terminal: None, namespaces: Vec::new() }.run(started)
 }
 
 /// The kernel says what it minds about the group in words that mean something else of namespaces.
@@ -227,11 +216,10 @@ struct Parent<'a, 'o> {
     child: Cloned,
     /// The process that is to execute the program, as far as is known.
     program: i32,
-    slots: Vec<Option<OwnedFd>>,
+    held: Held,
     observe: Option<&'o mut dyn FnMut(Done<'_>)>,
     terminal: Option<OwnedFd>,
     namespaces: Vec<OwnedFd>,
-    group: OwnGroup,
 }
 
 impl Parent<'_, '_> {
@@ -241,7 +229,7 @@ impl Parent<'_, '_> {
         }
         match self.outside().and_then(|()| self.listen()) {
             Ok(()) => {
-                let Self { child, program, terminal, namespaces, group, .. } = self;
+                let Self { child, program, terminal, namespaces, held: Held { group, .. }, .. } = self;
                 Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces, group })
             }
             Err(error) => {
@@ -249,7 +237,7 @@ impl Parent<'_, '_> {
                 let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
                 let _reaped = wait(&self.child.pidfd);
                 // The start's failure is what counts; an izba that sweeps finds what is left.
-                let _left = std::mem::take(&mut self.group).remove();
+                let _left = std::mem::take(&mut self.held.group).remove();
                 Err(error)
             }
         }
@@ -277,31 +265,20 @@ impl Parent<'_, '_> {
             Call::OpenChildNamespace { kind, to } => {
                 let path = format!("/proc/{}/ns/{kind}", self.child.pid);
                 let opened = path::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-                self.keep(*to, opened);
-                Ok(())
+                self.held.keep(*to, opened).map_err(Problem::Errno)
             }
             Call::ReleaseChild { send } => self.release(send).map_err(Problem::Errno),
             Call::OpenTree { from: crate::call::At::Host(path), recursive, to } => {
                 let tree = izba_sys::mount::copy_tree(CWD, path, *recursive)?;
-                self.keep(*to, tree);
-                Ok(())
+                self.held.keep(*to, tree).map_err(Problem::Errno)
             }
             Call::MountSetattr { at: crate::call::At::Slot(slot), recursive, set, propagation, idmap } => {
-                let idmap = idmap.map(|slot| self.fd(slot)).transpose()?;
+                let idmap = idmap.map(|slot| self.held.fd(slot)).transpose()?;
                 let change = izba_sys::mount::MountChange { set: *set, propagation: *propagation, idmap };
-                izba_sys::mount::mount_setattr(self.fd(*slot)?, c"", *recursive, change).map_err(Problem::Errno)
+                izba_sys::mount::mount_setattr(self.held.fd(*slot)?, c"", *recursive, change).map_err(Problem::Errno)
             }
-            _ => Err(Problem::Errno(Errno::NOSYS)),
-        }
-    }
-
-    fn fd(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
-        self.slots.get(usize::from(slot.0)).and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
-    }
-
-    fn keep(&mut self, slot: Slot, fd: OwnedFd) {
-        if let Some(place) = self.slots.get_mut(usize::from(slot.0)) {
-            *place = Some(fd);
+            Call::StartScope { scope, to } => self.held.start_scope(scope, *to, self.child.pid),
+            other => self.held.call(other).map_err(Problem::Errno),
         }
     }
 
@@ -329,7 +306,7 @@ impl Parent<'_, '_> {
     }
 
     fn release(&self, send: &[Slot]) -> Result<(), Errno> {
-        let descriptors = send.iter().map(|&slot| self.fd(slot)).collect::<Result<Vec<_>, _>>()?;
+        let descriptors = send.iter().map(|&slot| self.held.fd(slot)).collect::<Result<Vec<_>, _>>()?;
         if descriptors.is_empty() {
             return socket::send(self.channel.as_fd(), b"+", &[]);
         }
@@ -339,7 +316,7 @@ impl Parent<'_, '_> {
     /// Hears the child out. The channel closes when the program is executed, or when all have died before.
     fn listen(&mut self) -> Result<(), StartError> {
         // What the child has received it holds itself.
-        self.slots.clear();
+        self.held.slots.clear();
         let mut ready = false;
         loop {
             let mut buffer = Message::buffer();

@@ -11,6 +11,7 @@ use izba_sys::namespace::CloneFlags;
 
 use crate::call::{At, Call, Slot};
 use crate::cgroup::device;
+use crate::cgroup::systemd::SystemdError;
 use crate::diagnose::{self, ExecFailure, Failed, Hint};
 use crate::idmap::MapWriter;
 use crate::message::Report;
@@ -107,6 +108,10 @@ impl StepError {
         match problem {
             Problem::Errno(errno) => Self::new(plan, step, call, errno),
             Problem::Helper(said) => Self { reason: said, ..Self::new(plan, step, call, Errno::PERM) },
+            Problem::Systemd(error) => {
+                let hint = Hint { cause: "systemd makes the run's group".to_owned(), remedy: error.remedy() };
+                Self { reason: error.to_string(), hint: Some(hint), ..Self::new(plan, step, call, Errno::IO) }
+            }
             Problem::HelperStart(error) => {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
                 Self { hint: diagnose::cause(Failed::Other, errno), ..Self::new(plan, step, call, errno) }
@@ -147,6 +152,8 @@ pub(crate) enum Problem {
     Helper(String),
     /// The helper couldn't be run.
     HelperStart(std::io::Error),
+    /// systemd refuses.
+    Systemd(Box<SystemdError>),
 }
 
 impl From<Errno> for Problem {

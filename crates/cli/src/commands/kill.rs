@@ -49,7 +49,9 @@ fn everyone(record: &Record, signal: i32) -> Result<()> {
     if signal == SIGKILL {
         return group.kill(PATIENCE).map_err(failure);
     }
-    group.signal(signal).map(drop).map_err(failure)?;
+    // Our init passes on what it gets, and the program would get it twice.
+    let init = record.first.filter(|&first| first != record.program).map(|init| init.pid);
+    group.signal_others(signal, init.as_slice()).map(drop).map_err(failure)?;
     while_paused(record, signal)
 }
 

@@ -1,10 +1,13 @@
 //! `izba update`.
 
+mod unit;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use izba_sandbox::cgroup::{Controller, Group, LimitError, Limits, Place, Setting, Version, device};
+use izba_sys::path::{CWD, Mode, openat};
 
 use crate::args::named::UpdateArgs;
 use crate::caller::Caller;
@@ -13,7 +16,6 @@ use crate::lower::limit;
 use crate::private_dir::DIRECTORY;
 use crate::record::Run;
 use crate::start;
-use izba_sys::path::{CWD, Mode, openat};
 
 /// Changes what is named, and nothing else.
 pub fn update(args: &UpdateArgs) -> Result<u8> {
@@ -21,10 +23,14 @@ pub fn update(args: &UpdateArgs) -> Result<u8> {
     if limits == Limits::default() {
         return Err(Failure::new("no limit is named").remedy("izba update --help, which lists them"));
     }
-    let record = Run::find(&args.name, &Caller::of_this_process())?.record;
+    let caller = Caller::of_this_process();
+    let record = Run::find(&args.name, &caller)?.record;
     let group = record.open_group()?;
     let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
     let update = Update { run: &record.name, place: &place, limits: &limits };
+    if let Some(unit) = &place.unit {
+        unit::set_properties(unit, &limits, &caller)?;
+    }
     update.have_controllers()?;
     let settings = update.settings()?;
     update.change(&group, &settings).map(|()| 0)

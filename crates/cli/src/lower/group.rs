@@ -1,11 +1,12 @@
 //! The control group that a run gets.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use izba_sandbox::cgroup::{ControlGroup, Controller, Driver, Enforcement, Limits, Manager, NewGroup, Parent};
+use izba_sandbox::cgroup::systemd::{Address, is_systemd_running};
+use izba_sandbox::cgroup::{ControlGroup, Controller, Driver, Enforcement, Limits, NewGroup, Parent, is_unified};
 
 use crate::args::limit::{CgroupManager, GroupArgs};
+use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::parse::cgroup::Parent as Named;
 use crate::record::Name;
@@ -15,8 +16,8 @@ pub const PREFIX: &str = "izba-";
 
 /// A group of its own. A run with a name is there to be paused and looked at, and of one whose result is wanted it is counted what it uses: on cgroup
 /// v1 that takes controllers.
-pub fn lower(args: &GroupArgs, privileged: bool, name: Option<&Name>, limits: Limits) -> Result<ControlGroup> {
-    let Some(driver) = driver(args, privileged)? else { return without(args, &limits) };
+pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Limits) -> Result<ControlGroup> {
+    let Some(driver) = driver(args, caller)? else { return without(args, &limits) };
     let mut controllers = BTreeSet::new();
     if name.is_some() {
         controllers.extend([Controller::Freezer, Controller::Cpuacct]);
@@ -24,7 +25,9 @@ pub fn lower(args: &GroupArgs, privileged: bool, name: Option<&Name>, limits: Li
     if args.result.is_some() {
         controllers.extend([Controller::Cpuacct, Controller::Memory, Controller::Pids]);
     }
-    let name = name.map_or_else(|| std::process::id().to_string(), ToString::to_string);
+    // A name is one run's of one user in one runtime directory, and groups are everybody's.
+    let number = std::process::id();
+    let name = name.map_or_else(|| number.to_string(), |name| format!("{name}-{number}"));
     Ok(ControlGroup::New(Box::new(NewGroup {
         name: format!("{PREFIX}{name}"),
         driver,
@@ -35,14 +38,18 @@ pub fn lower(args: &GroupArgs, privileged: bool, name: Option<&Name>, limits: Li
 }
 
 /// `None` where no group is wanted.
-fn driver(args: &GroupArgs, privileged: bool) -> Result<Option<Driver>> {
-    let manager = if privileged { Manager::System } else { Manager::User };
+fn driver(args: &GroupArgs, caller: &Caller) -> Result<Option<Driver>> {
+    let files = |parent| Ok(Some(Driver::Files(parent)));
     match (args.cgroup_manager, &args.cgroup_parent) {
         (CgroupManager::None, _) => Ok(None),
-        (CgroupManager::Systemd, None) => Ok(Some(Driver::Systemd { manager, slice: None })),
-        (CgroupManager::Systemd, Some(Named::Slice(slice))) => {
-            Ok(Some(Driver::Systemd { manager, slice: Some(slice.clone()) }))
+        (CgroupManager::Auto, None) => match usual_bus(caller) {
+            Some(bus) => Ok(Some(Driver::Systemd { bus, slice: None })),
+            None => files(Parent::Nearest),
+        },
+        (CgroupManager::Auto | CgroupManager::Systemd, Some(Named::Slice(slice))) => {
+            Ok(Some(Driver::Systemd { bus: bus(caller)?, slice: Some(slice.clone()) }))
         }
+        (CgroupManager::Systemd, None) => Ok(Some(Driver::Systemd { bus: bus(caller)?, slice: None })),
         (CgroupManager::Systemd, Some(Named::Path(path))) => {
             Err(Failure::new(format!("--cgroup-parent {}: systemd makes groups in slices", path.display()))
                 .remedy("the name of a slice, such as izba.slice; or --cgroup-manager cgroupfs"))
@@ -51,14 +58,24 @@ fn driver(args: &GroupArgs, privileged: bool) -> Result<Option<Driver>> {
             Err(Failure::new(format!("--cgroup-parent {slice}: slices are systemd's, and it isn't to make the group"))
                 .remedy(format!("its path, such as /{slice}; or --cgroup-manager systemd")))
         }
-        (CgroupManager::Auto, Some(Named::Slice(slice))) => {
-            Ok(Some(Driver::Systemd { manager, slice: Some(slice.clone()) }))
-        }
-        (CgroupManager::Auto | CgroupManager::Cgroupfs, None) => Ok(Some(Driver::Files(Parent::Nearest))),
-        (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(Named::Path(path))) => {
-            Ok(Some(Driver::Files(Parent::Path(PathBuf::from(path)))))
-        }
+        (CgroupManager::Cgroupfs, None) => files(Parent::Nearest),
+        (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(Named::Path(path))) => files(Parent::Path(path.clone())),
     }
+}
+
+/// Root's is the system's.
+pub fn bus(caller: &Caller) -> Result<Address> {
+    let address = match caller.uid {
+        0 => Address::system(caller.variable("DBUS_SYSTEM_BUS_ADDRESS")),
+        uid => Address::user(caller.variable("DBUS_SESSION_BUS_ADDRESS"), caller.variable("XDG_RUNTIME_DIR"), uid),
+    };
+    address.map_err(|error| Failure::from_error(&error).remedy(error.remedy()))
+}
+
+/// Where systemd manages the machine's groups, groups are its business: "Control Group APIs and Delegation" of its documentation.
+fn usual_bus(caller: &Caller) -> Option<Address> {
+    let manages = is_systemd_running() && is_unified();
+    manages.then(|| bus(caller).ok().filter(Address::exists)).flatten()
 }
 
 fn without(args: &GroupArgs, limits: &Limits) -> Result<ControlGroup> {
@@ -77,7 +94,11 @@ mod tests {
     fn lowered(manager: CgroupManager, parent: Option<&str>, limits: Limits) -> Result<ControlGroup> {
         let parent = parent.map(|parent| parent.parse().unwrap());
         let args = GroupArgs { cgroup_parent: parent, cgroup_manager: manager, best_effort: false, result: None };
-        lower(&args, true, None, limits)
+        lower(&args, &root(), None, limits)
+    }
+
+    fn root() -> Caller {
+        Caller { uid: 0, ..crate::lower::environment::tests::caller(&[]) }
     }
 
     fn driver(manager: CgroupManager, parent: Option<&str>) -> Driver {
@@ -89,9 +110,9 @@ mod tests {
 
     #[test]
     fn parents_fit_their_managers() {
-        assert_eq!(driver(CgroupManager::Auto, None), Driver::Files(Parent::Nearest));
         assert_eq!(driver(CgroupManager::Auto, Some("a/b")), Driver::Files(Parent::Path("/a/b".into())));
-        let slice = Driver::Systemd { manager: Manager::System, slice: Some("web.slice".to_owned()) };
+        let bus = Address::system(None).unwrap();
+        let slice = Driver::Systemd { bus, slice: Some("web.slice".parse().unwrap()) };
         assert_eq!(driver(CgroupManager::Auto, Some("web.slice")), slice);
         assert_eq!(driver(CgroupManager::Systemd, Some("web.slice")), slice);
         for (manager, parent) in [(CgroupManager::Systemd, "/a"), (CgroupManager::Cgroupfs, "web.slice")] {
@@ -103,6 +124,7 @@ mod tests {
     #[test]
     fn without_a_group_nothing_can_be_limited() {
         assert_eq!(lowered(CgroupManager::None, None, Limits::default()).unwrap(), ControlGroup::Caller);
+        assert_eq!(driver(CgroupManager::Cgroupfs, None), Driver::Files(Parent::Nearest));
         let limits = Limits { pids: Some(izba_sandbox::cgroup::Bound::At(5)), ..Limits::default() };
         assert!(lowered(CgroupManager::None, None, limits).is_err());
         assert!(lowered(CgroupManager::None, Some("/a"), Limits::default()).is_err());

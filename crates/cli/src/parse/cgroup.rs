@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use izba_sandbox::cgroup::systemd::Slice;
+
 /// Below what a run's group is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parent {
     /// A group by its path, from the hierarchy's root as the caller sees it.
     Path(PathBuf),
     /// A slice of systemd's: systemd.slice(5).
-    Slice(String),
+    Slice(Slice),
 }
 
 impl FromStr for Parent {
@@ -25,7 +27,7 @@ impl FromStr for Parent {
             return Err(format!("{text:?} is no group: it has control characters in it"));
         }
         match text.contains('/') {
-            false if text.ends_with(".slice") => Ok(Self::Slice(text.to_owned())),
+            false if text.ends_with(".slice") => text.parse().map(Self::Slice),
             _ => Ok(Self::Path(PathBuf::from("/").join(rest))),
         }
     }
@@ -55,7 +57,7 @@ mod tests {
         for (text, path) in [("/izba/web", "/izba/web"), ("izba", "/izba"), ("/a/b.slice/", "/a/b.slice")] {
             assert_eq!(text.parse(), Ok(Parent::Path(path.into())));
         }
-        assert_eq!("izba-web.slice".parse(), Ok(Parent::Slice("izba-web.slice".to_owned())));
+        assert_eq!("izba-web.slice".parse(), Ok(Parent::Slice("izba-web.slice".parse().unwrap())));
         for bad in ["", "/", "//", "..", "/a/../b", "a/.", "/a//b", "a\nb", "../x.slice"] {
             assert!(bad.parse::<Parent>().is_err(), "{bad}");
         }

@@ -34,8 +34,9 @@ pub fn file(ground: &Ground, run: &str, controller: &str, v1: &str, v2: &str) ->
     fs::read_to_string(Path::new(&dir).join(name)).unwrap().trim().to_owned()
 }
 
-/// All groups of this name, in all hierarchies.
-pub fn groups_called(name: &str) -> Vec<PathBuf> {
+/// All groups of runs of this name, in all hierarchies.
+pub fn groups_of(name: &str) -> Vec<PathBuf> {
+    let start = format!("izba-{name}-");
     let mut found = Vec::new();
     let mut unseen = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(dir) = unseen.pop() {
@@ -43,7 +44,7 @@ pub fn groups_called(name: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
         let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
         unseen.extend(dirs);
-        if dir.ends_with(name) {
+        if dir.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&start)) {
             found.push(dir);
         }
     }

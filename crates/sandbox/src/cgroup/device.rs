@@ -25,6 +25,7 @@ use izba_sys::bpf::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
 
 use super::limits::{DeviceAccess, DeviceKind, DeviceRule};
 pub use attach::{attach, program_refusal, replace};
+pub(super) use list::allow_list;
 pub use program::Program;
 pub use transition::{list_refusal, settings, transition, within};
 
@@ -59,12 +60,12 @@ pub fn allows(rules: &[DeviceRule], (kind, major, minor): (NodeKind, u32, u32), 
 
 /// Devices of one kind that a rule names. In the order in which lists are written, that of runc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Devices {
+pub(super) struct Devices {
     /// `None` is any.
-    major: Option<u32>,
+    pub(super) major: Option<u32>,
     /// `None` is any.
-    minor: Option<u32>,
-    kind: NodeKind,
+    pub(super) minor: Option<u32>,
+    pub(super) kind: NodeKind,
 }
 
 impl Devices {

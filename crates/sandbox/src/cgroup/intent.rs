@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Controller, Limits, Manager, Membership};
+use super::systemd::{Address, Slice};
+use super::{Controller, Limits, Membership};
 
 /// Which control groups a sandbox is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +42,10 @@ pub enum Driver {
     Files(Parent),
     /// systemd, as a scope: systemd.scope(5). For cgroup v2 only.
     Systemd {
-        /// Which.
-        manager: Manager,
-        /// In this slice: systemd.slice(5). By default the manager's usual one.
-        slice: Option<String>,
+        /// The bus that it is asked on.
+        bus: Address,
+        /// In this slice; by default in the usual one.
+        slice: Option<Slice>,
     },
 }
 

@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use izba_sys::path::{Access, AtFlags, CWD, accessat, statfs};
+use izba_sys::credential::geteuid;
+use izba_sys::path::{Access, AtFlags, CGROUP_MAGIC, CGROUP2_MAGIC, CWD, accessat, statfs};
 
-use super::{Controller, Driver, NewGroup, NumberList, Parent, Version, memberships};
+use super::{Controller, Driver, Manager, NewGroup, NumberList, Parent, Version, memberships};
 
 /// Where all systems mount control groups: file-hierarchy(7) of systemd, and every container engine.
 const MOUNTED: &str = "/sys/fs/cgroup";
-
-/// statfs(2): CGROUP_SUPER_MAGIC and CGROUP2_SUPER_MAGIC.
-const CGROUP_MAGIC: u64 = 0x0027_e0eb;
-const CGROUP2_MAGIC: u64 = 0x6367_7270;
 
 /// The hierarchies that a new group needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +18,8 @@ pub struct Layout {
     pub unified: Option<Hierarchy>,
     /// v1, as far as the group's limits need it.
     pub v1: Vec<Hierarchy>,
+    /// What /proc/devices says, which systemd's rules for devices need.
+    pub drivers: String,
 }
 
 /// One hierarchy, and the way down to where the new group would be.
@@ -62,7 +61,7 @@ impl Layout {
         let needed: BTreeSet<Controller> = new.limits.controllers().union(&new.controllers).copied().collect();
         let parent = match &new.driver {
             Driver::Files(parent) => parent,
-            Driver::Systemd { .. } => &Parent::Nearest,
+            Driver::Systemd { bus, .. } => return Self::of_systemd(bus.manager(), new, &needed),
         };
         let unified = unified_hierarchy(&own, parent, !needed.is_empty());
         let missing = needed.into_iter().filter(|&controller| match &unified {
@@ -72,13 +71,36 @@ impl Layout {
             None => true,
         });
         let v1 = v1_hierarchies(missing.collect(), &own, parent);
-        Self { unified, v1 }
+        Self { unified, v1, drivers: String::new() }
+    }
+
+    /// systemd makes the group, and hands on what it has itself.
+    fn of_systemd(manager: Manager, new: &NewGroup, needed: &BTreeSet<Controller>) -> Self {
+        // On a hybrid machine the limits are on v1, where scopes have none of ours.
+        let unified = unified_mount().filter(|_| is_unified()).map(|top| {
+            let mut unified = unified(&top, Path::new("/"), !needed.is_empty());
+            let service = match manager {
+                Manager::System => top,
+                Manager::User => top.join(user_service()),
+            };
+            let handed_on = words(&service.join("cgroup.controllers"));
+            // Where there is no such service the bus will say so.
+            let exists = service.is_dir();
+            unified.above.iter_mut().for_each(|above| above.handed_on.clone_from(&unified.controllers));
+            unified.above.push(Above { path: service, exists, handed_on, writable: !exists, occupied: false });
+            Hierarchy { writable: true, ..unified }
+        });
+        let drivers = match new.limits.devices.is_empty() {
+            true => String::new(),
+            false => std::fs::read_to_string("/proc/devices").unwrap_or_default(),
+        };
+        Self { unified, v1: Vec::new(), drivers }
     }
 
     /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
     pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let v1 = v1_hierarchies(Controller::ALL.to_vec(), &own, parent);
+        let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
         let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
         all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
     }
@@ -102,10 +124,21 @@ impl Hierarchy {
     }
 }
 
+/// Is cgroup v2 all there is? systemd's scopes are for that.
+pub fn is_unified() -> bool {
+    is_mounted(Path::new(MOUNTED), CGROUP2_MAGIC)
+}
+
 /// Of a pure cgroup v2 system, or of a hybrid one.
 fn unified_mount() -> Option<PathBuf> {
     let places = [PathBuf::from(MOUNTED), Path::new(MOUNTED).join("unified")];
     places.into_iter().find(|place| is_mounted(place, CGROUP2_MAGIC))
+}
+
+/// Where the caller's own systemd is: user@.service(5).
+fn user_service() -> PathBuf {
+    let uid = geteuid().as_raw();
+    format!("user.slice/user-{uid}.slice/user@{uid}.service").into()
 }
 
 fn is_mounted(place: &Path, magic: u64) -> bool {
@@ -125,13 +158,17 @@ fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierar
     let top = unified_mount()?;
     let own = memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
     let above = Path::new(own).parent().unwrap_or(Path::new("/"));
-    let mut hierarchy = hierarchy(Version::V2, &top, below(&top, parent, above));
+    Some(unified(&top, below(&top, parent, above), limited))
+}
+
+fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {
+    let mut hierarchy = hierarchy(Version::V2, top, parent);
     if limited {
         hierarchy.controllers = words(&top.join("cgroup.controllers"));
         hierarchy.above.iter_mut().filter(|above| above.exists).for_each(look_at);
         set_cpus(&mut hierarchy, "cpuset.cpus.effective", "cpuset.mems.effective");
     }
-    Some(hierarchy)
+    hierarchy
 }
 
 fn look_at(above: &mut Above) {

@@ -8,7 +8,7 @@ use izba_sys::Errno;
 use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, rmdir, stat};
 
 use super::group::RemoveError;
-use super::{Controller, Group, Place};
+use super::{Controller, Group, Place, Unit};
 
 /// How long the kernel may take to let go of processes that have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,6 +60,13 @@ impl OwnGroup {
             [] => self.place.unified = Some(path.to_owned()),
             controllers => self.place.v1.extend(controllers.iter().map(|&controller| (controller, path.to_owned()))),
         }
+        Ok(dir)
+    }
+
+    /// A group that systemd has made, and forgets when nobody is in it any more.
+    pub(crate) fn adopt(&mut self, path: &Path, unit: Unit) -> Result<OwnedFd, Errno> {
+        let dir = open(path)?;
+        self.place = Place { unified: Some(path.to_owned()), unit: Some(unit), ..Place::default() };
         Ok(dir)
     }
 

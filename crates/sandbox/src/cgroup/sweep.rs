@@ -12,7 +12,7 @@ use super::{Layout, Parent, Place, remove_abandoned};
 #[derive(Debug, Default)]
 pub struct Swept {
     /// How many groups are gone, or parts of them that were left.
-    pub groups: usize,
+    pub groups: u64,
     /// What couldn't be removed.
     pub failed: Vec<RemoveError>,
 }
@@ -35,7 +35,7 @@ pub fn sweep(prefix: &str, parent: &Parent) -> Swept {
             Err(error) => failed.push(error),
         }
     }
-    Swept { groups: gone.len(), failed }
+    Swept { groups: gone.len() as u64, failed }
 }
 
 /// Are there other groups beside a new one whose names begin with `prefix`? They may be in use. One listing says it, as a group has its first

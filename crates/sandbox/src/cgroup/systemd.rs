@@ -1,16 +1,14 @@
 //! Groups that systemd makes: scopes, over D-Bus. "Control Group APIs and Delegation" and "New Control Group Interfaces" of systemd's
 //! documentation; systemd.scope(5), org.freedesktop.systemd1(5). systemd 244 and later.
 //!
-//! systemd makes no scope without a process, so a waiting one is put into its scope before it runs its program. What a [`Limits`] has a property
-//! for is asked of systemd, which would undo a mere write to a file at its next reload; all the rest is written to the scope's files
-//! afterwards, as the scope is delegated.
+//! systemd makes no scope without a process, so a waiting one is put into its scope before it runs its program. What there is a property
+//! for is asked of systemd, which would undo a mere write to a file at its next reload. Then all is written to the scope's files, as for any
+//! other group: what has no property, and what systemd has rounded.
 //!
 //! An ordinary user asks the own systemd, which asks PID 1 where the process to be moved is in a group that isn't delegated to the user,
 //! such as a login's. No write to a file could do that: cgroups(7), "Delegation containment".
 //!
 //! The client is our own: D-Bus needs a few hundred lines for the few messages that are sent here.
-//!
-//! [`Limits`]: super::Limits
 
 mod address;
 mod bus;
@@ -22,13 +20,13 @@ mod property;
 mod slice;
 #[cfg(test)]
 mod tests;
-mod unified;
 mod wire;
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 pub use address::Address;
+pub use devices::device_properties;
 pub use error::SystemdError;
 pub use properties::properties;
 pub use property::{Property, Value};
@@ -63,19 +61,20 @@ pub struct Scope<'a> {
     pub description: &'a str,
     /// The processes that are put into it, one at least, by their ids in systemd's own PID namespace.
     pub pids: &'a [u32],
-    /// Its limits: [`properties()`].
+    /// Its limits: [`properties()`], [`device_properties`].
     pub properties: &'a [Property],
 }
 
 /// A connection to systemd: PID 1 on the system's bus, `systemd --user` on a user's.
 ///
 /// ```no_run
-/// use izba_sandbox::cgroup::Limits;
 /// use izba_sandbox::cgroup::systemd::{Address, PATIENCE, Scope, Systemd, properties};
+/// use izba_sandbox::cgroup::{Bound, Limits, Version};
 ///
 /// let variable = std::env::var_os("DBUS_SYSTEM_BUS_ADDRESS");
 /// let mut systemd = Systemd::connect(&Address::system(variable.as_deref())?, PATIENCE)?;
-/// let properties = properties(&Limits::default(), &std::fs::read_to_string("/proc/devices")?)?;
+/// let limits = Limits { pids: Some(Bound::At(64)), ..Limits::default() };
+/// let properties = properties(&limits.settings(&|_| Some(Version::V2))?.strict()?)?;
 /// let unit = "izba-web.scope";
 /// let scope = Scope { unit, slice: None, description: "web", pids: &[1234], properties: &properties };
 /// assert_eq!(systemd.start_scope(&scope)?, std::path::Path::new("/system.slice/izba-web.scope"));

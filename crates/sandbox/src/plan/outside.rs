@@ -6,14 +6,30 @@ use izba_sys::mount::{MountAttributes, Propagation};
 
 use super::{Planner, Step, c_path};
 use crate::call::{At, Call, Slot};
-use crate::idmap::{IdMap, MapWriter};
+use crate::idmap::{IdMap, IdMaps, MapWriter};
 use crate::namespace::{Kind, Namespace};
 
 impl Planner<'_> {
     /// The child waits first of all, until its ids are mapped. What the parent sends is known only at the end, so the
     /// list is filled in by [`Planner::mount_outside`].
     pub(super) fn receive_from_parent(&mut self) {
-        let Namespace::New(maps) = &self.sandbox.namespaces.user else { return };
+        if let Namespace::New(maps) = &self.sandbox.namespaces.user {
+            self.map_ids(maps);
+        }
+        if self.waits_for_parent() {
+            let title = match self.is_new(Kind::User) {
+                true => "wait until the parent has mapped the ids",
+                false => "wait until systemd has made the group",
+            };
+            self.step(title, None, vec![Call::AwaitParent { receive: Vec::new() }]);
+        }
+    }
+
+    fn waits_for_parent(&self) -> bool {
+        self.is_new(Kind::User) || self.is_put_into_scope()
+    }
+
+    fn map_ids(&mut self, maps: &IdMaps) {
         if maps.deny_setgroups {
             self.outside(
                 "give up setgroups(2)",
@@ -33,7 +49,6 @@ impl Planner<'_> {
             };
             self.outside(&format!("write the {file}"), shell, call);
         }
-        self.step("wait until the parent has mapped the ids", None, vec![Call::AwaitParent { receive: Vec::new() }]);
     }
 
     fn outside(&mut self, title: &str, shell: String, call: Call) {
@@ -76,7 +91,7 @@ impl Planner<'_> {
 
     /// Ends the parent's part: it sends what the child waits for.
     pub(super) fn release_child(&mut self) {
-        if !self.is_new(Kind::User) {
+        if !self.waits_for_parent() {
             return;
         }
         let received = std::mem::take(&mut self.received);

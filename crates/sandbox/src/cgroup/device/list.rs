@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ALL, Devices, NODE_KINDS, access, allowed, bits, devices};
 use crate::cgroup::LimitError;
+use crate::cgroup::limits::DeviceAccess;
 use crate::cgroup::limits::{DeviceKind, DeviceRule};
 use izba_sys::bpf::{ACCESS_READ, ACCESS_WRITE};
 
@@ -57,6 +58,12 @@ impl List {
         }
         Ok(Self { allow, exceptions })
     }
+}
+
+/// All that is allowed, with the accesses; `None` where that would need an exception from an exception.
+pub fn allow_list(rules: &[DeviceRule]) -> Option<Vec<(Devices, DeviceAccess)>> {
+    let list = List::with_default(false, rules).ok()?;
+    Some(list.exceptions.into_iter().map(|(devices, bits)| (devices, access(bits))).collect())
 }
 
 /// Everything that may need an exception: what rules name, and the single devices that two of them name together (`1:*` and `*:3`).

@@ -39,7 +39,15 @@ impl Group {
     /// # Errors
     /// As [`processes`](Self::processes); EPERM of pidfd_send_signal(2), EINVAL for a signal that doesn't exist, after all have been tried.
     pub fn signal(&self, signal: i32) -> Result<usize, GroupError> {
-        let mut sending = Sending { signal, reached: BTreeSet::new(), refused: Vec::new() };
+        self.signal_others(signal, &[])
+    }
+
+    /// The same, but these processes get none: an init, which would pass it on to one that gets it anyway.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub fn signal_others(&self, signal: i32, spared: &[i32]) -> Result<usize, GroupError> {
+        let mut sending = Sending { signal, spared, reached: BTreeSet::new(), refused: Vec::new() };
         for top in self.directories() {
             walk::each(top, &mut |directory| sending.reach_members(directory, top))?;
         }
@@ -74,16 +82,17 @@ fn listed(text: &str) -> impl Iterator<Item = i32> {
 }
 
 /// A signal on its way to many.
-struct Sending {
+struct Sending<'a> {
     signal: i32,
+    spared: &'a [i32],
     reached: BTreeSet<i32>,
     refused: Vec<GroupError>,
 }
 
-impl Sending {
+impl Sending<'_> {
     fn reach_members(&mut self, directory: &Directory, top: &Directory) -> Result<(), GroupError> {
         let mut unreached = members(directory, top)?;
-        unreached.retain(|pid| !self.reached.contains(pid));
+        unreached.retain(|pid| !self.reached.contains(pid) && !self.spared.contains(pid));
         for some in unreached.chunks(HELD) {
             let held = hold(some).map_err(|errno| GroupError::call(Operation::Read, &directory.path, errno))?;
             let still = members(directory, top)?;

@@ -1,6 +1,7 @@
 //! Where a bus listens: "Server Addresses" of the D-Bus specification.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use izba_sys::stream::SocketAddrUnix;
@@ -45,6 +46,18 @@ impl Address {
         let standard = format!("/run/user/{uid}");
         let dir = runtime_dir.filter(|dir| !dir.is_empty()).map_or(Path::new(&standard), Path::new);
         Self::parse(Manager::User, session, &dir.join("bus"))
+    }
+
+    /// Is there a socket to connect to? Whether somebody listens there is another question.
+    pub fn exists(&self) -> bool {
+        self.sockets
+            .iter()
+            .any(|socket| socket.path().is_none_or(|path| Path::new(OsStr::from_bytes(path.to_bytes())).exists()))
+    }
+
+    /// Whose bus it is.
+    pub fn manager(&self) -> Manager {
+        self.manager
     }
 
     fn parse(manager: Manager, variable: Option<&OsStr>, standard: &Path) -> Result<Self, SystemdError> {

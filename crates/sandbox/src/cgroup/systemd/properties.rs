@@ -1,127 +1,96 @@
-//! Limits as properties: systemd.resource-control(5), with the values that runc gives them.
+//! What is written to a group's files, as properties: systemd.resource-control(5).
 
-use super::devices;
 use super::property::{Property, Value};
-use super::unified;
-use crate::cgroup::{
-    Bound, CpuLimits, CpuWeight, DeviceWeight, IoLimits, IoWeight, LimitError, Limits, MemoryLimits, NumberList,
-    Throttle,
-};
-
-/// The kernel's own period: "CPU Interface Files" of cgroup-v2.rst.
-const PERIOD: u64 = 100_000;
+use crate::cgroup::{LimitError, NumberList, Presence, Setting, Version};
 
 /// The largest number that a CPU or a memory node can have: CONFIG_NR_CPUS is 8192 at most.
 const MOST_BITS: u32 = 8192;
 
-/// What systemd can be asked for of the limits, in the order in which it is to be asked. `devices` is what /proc/devices says.
+/// What systemd can be asked for of what is to be written to a scope's files on cgroup v2, in the same order: those properties that runc asks for, and
+/// those of block devices. A file that has no property is passed over: systemd leaves it alone.
 ///
-/// What has no property isn't there: burst, idle and realtime of the CPU, hugetlb, rdma, network marks, most files of `unified`. systemd
-/// doesn't touch those files of a scope. Neither are rules for devices that systemd can't say: then it allows all, and the caller's own
-/// program decides. systemd rounds a quota up to whole per cents of a CPU, so the exact value has to be written too.
+/// systemd knows a quota in whole per cents of a CPU only, so the files have to be written too, after it.
 ///
 /// # Errors
-/// A value that no group can have.
-pub fn properties(limits: &Limits, devices: &str) -> Result<Vec<Property>, LimitError> {
-    let mut all = devices::properties(&limits.devices, devices);
-    all.extend(memory(&limits.memory)?);
-    all.extend(cpu(&limits.cpu)?);
-    all.extend(limits.pids.map(|bound| Property::new("TasksMax", number(bound))));
-    all.extend(io(&limits.io));
-    all.extend(unified::properties(&limits.unified)?);
-    Ok(all)
-}
-
-/// systemd has no limit as the largest number.
-pub fn number(bound: Bound) -> Value {
-    Value::Number(match bound {
-        Bound::Max => u64::MAX,
-        Bound::At(value) => value,
-    })
-}
-
-fn memory(limits: &MemoryLimits) -> Result<Vec<Property>, LimitError> {
-    let bounds = [
-        ("MemoryMax", limits.limit),
-        ("MemoryLow", limits.reservation),
-        ("MemorySwapMax", swap_alone(limits.limit, limits.swap)?),
-    ];
-    let wanted = bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?)));
-    Ok(wanted.map(|(name, bound)| Property::new(name, number(bound))).collect())
-}
-
-/// cgroup v2 counts swap alone, where OCI and v1 count memory and swap together.
-fn swap_alone(memory: Option<Bound>, both: Option<Bound>) -> Result<Option<Bound>, LimitError> {
-    match (memory, both) {
-        (Some(Bound::Max), None) | (_, Some(Bound::Max)) => Ok(Some(Bound::Max)),
-        (_, None) => Ok(None),
-        (Some(Bound::At(memory)), Some(Bound::At(both))) => match both.checked_sub(memory) {
-            Some(swap) => Ok(Some(Bound::At(swap))),
-            None => Err(LimitError {
-                problem: format!("{both} bytes of memory and swap together are less than {memory} bytes of memory"),
-                remedy: "count the memory in: the limit of swap is that of both".to_owned(),
-            }),
-        },
-        (_, Some(Bound::At(both))) => Err(LimitError {
-            problem: format!("{both} bytes of memory and swap together, and no limit of memory"),
-            remedy: "limit the memory too".to_owned(),
-        }),
-    }
-}
-
-fn cpu(limits: &CpuLimits) -> Result<Vec<Property>, LimitError> {
-    let mut all: Vec<Property> = limits.weight.map(cpu_weight).into_iter().collect();
-    all.extend(quota(limits.quota, limits.period)?);
-    for (name, list) in [("AllowedCPUs", &limits.cpus), ("AllowedMemoryNodes", &limits.mems)] {
-        if let Some(list) = list {
-            all.push(Property::new(name, bits(list)?));
-        }
+/// A value that the kernel, or only systemd, doesn't take.
+///
+/// ```
+/// use izba_sandbox::cgroup::systemd::{Value, properties};
+/// use izba_sandbox::cgroup::{Bound, Limits, Version};
+/// # fn main() -> Result<(), izba_sandbox::cgroup::LimitError> {
+/// let limits = Limits { pids: Some(Bound::At(64)), ..Limits::default() };
+/// let properties = properties(&limits.settings(&|_| Some(Version::V2))?.strict()?)?;
+/// assert_eq!((properties[0].name, &properties[0].value), ("TasksMax", &Value::Number(64)));
+/// # Ok(())
+/// # }
+/// ```
+pub fn properties<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> Result<Vec<Property>, LimitError> {
+    let mut all = Vec::new();
+    for setting in settings.into_iter().filter(|setting| setting.version == Version::V2) {
+        let (file, value) = (setting.file.as_str(), setting.value.trim());
+        all.extend(of_file(file, value).map_err(|problem| LimitError {
+            problem: format!("{file} can't be set to {value:?} by systemd: {problem}"),
+            remedy: "write it in plain numbers, or leave systemd out of it".to_owned(),
+        })?);
+        // systemd writes BFQ's file whenever it writes the other one.
+        debug_assert!(!matches!(&setting.presence, Presence::Twin { file, .. } if file != "io.bfq.weight"));
     }
     Ok(all)
 }
 
-/// runc's line from [2, 262144] to [1, 10000].
-fn cpu_weight(weight: CpuWeight) -> Property {
-    let weight = match weight {
-        CpuWeight::Shares(shares) => 1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142,
-        CpuWeight::Weight(weight) => weight,
+fn of_file(file: &str, value: &str) -> Result<Vec<Property>, String> {
+    let one = |name, value| Ok(vec![Property::new(name, value)]);
+    match file {
+        "cpu.max" => quota(value),
+        "cpu.weight" => one("CPUWeight", Value::Number(natural(value)?)),
+        "cpuset.cpus" => one("AllowedCPUs", bits(&value.parse()?)?),
+        "cpuset.mems" => one("AllowedMemoryNodes", bits(&value.parse()?)?),
+        "memory.min" => one("MemoryMin", Value::Number(bound(value)?)),
+        "memory.low" => one("MemoryLow", Value::Number(bound(value)?)),
+        "memory.high" => one("MemoryHigh", Value::Number(bound(value)?)),
+        "memory.max" => one("MemoryMax", Value::Number(bound(value)?)),
+        "memory.swap.max" => one("MemorySwapMax", Value::Number(bound(value)?)),
+        "pids.max" => one("TasksMax", Value::Number(bound(value)?)),
+        "io.weight" => io_weight(value).map(|property| vec![property]),
+        "io.max" => io_max(value),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// systemd has no bound as the largest number.
+fn bound(word: &str) -> Result<u64, String> {
+    if word == "max" { Ok(u64::MAX) } else { natural(word) }
+}
+
+fn natural(word: &str) -> Result<u64, String> {
+    let digits = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| format!("{word:?} is no number"))
+}
+
+/// `7000 10000`. Without a second number the period is the kernel's own: "CPU Interface Files" of cgroup-v2.rst.
+fn quota(value: &str) -> Result<Vec<Property>, String> {
+    let (quota, period) = value.split_once(char::is_whitespace).unwrap_or((value, "100000"));
+    let period = natural(period.trim())?;
+    let in_a_second = match bound(quota)? {
+        u64::MAX => u64::MAX,
+        quota => in_a_second(quota, period)?,
     };
-    Property::new("CPUWeight", Value::Number(weight))
+    // The period comes first: systemd checks a quota against the period that it has.
+    let both = [("CPUQuotaPeriodUSec", period), ("CPUQuotaPerSecUSec", in_a_second)];
+    Ok(both.map(|(name, number)| Property::new(name, Value::Number(number))).into())
 }
 
-/// The period comes first: systemd checks a quota against the period that it has.
-pub fn quota(quota: Option<Bound>, period: Option<u64>) -> Result<Vec<Property>, LimitError> {
-    let wrong = |problem: String| LimitError { problem, remedy: "give microseconds from 1000 to 1000000".to_owned() };
-    if period == Some(0) {
-        return Err(wrong("a CPU period of 0 microseconds".to_owned()));
-    }
-    let mut all: Vec<Property> =
-        period.map(|period| Property::new("CPUQuotaPeriodUSec", Value::Number(period))).into_iter().collect();
-    if quota.is_some() || period.is_some() {
-        let in_a_second = match quota {
-            Some(Bound::At(0)) => return Err(wrong("a CPU quota of 0 microseconds".to_owned())),
-            Some(Bound::At(quota)) => in_a_second(quota, period.unwrap_or(PERIOD)),
-            Some(Bound::Max) | None => u64::MAX,
-        };
-        all.push(Property::new("CPUQuotaPerSecUSec", Value::Number(in_a_second)));
-    }
-    Ok(all)
+/// What is between two per cents is rounded up, as runc does, so that a sub-group can have as much as was asked for.
+fn in_a_second(quota: u64, period: u64) -> Result<u64, String> {
+    let exact = (u128::from(quota) * 1_000_000).checked_div(period.into()).ok_or("a period of 0 microseconds")?;
+    u64::try_from(exact.next_multiple_of(10_000)).map_err(|_| "it is too large".to_owned())
 }
 
-/// systemd keeps whole per cents: what is between two of them is rounded up, so that a sub-group can have as much as was asked for.
-fn in_a_second(quota: u64, period: u64) -> u64 {
-    let exact = u128::from(quota) * 1_000_000 / u128::from(period);
-    u64::try_from(exact.next_multiple_of(10_000)).unwrap_or(u64::MAX)
-}
-
-/// The lowest bit of the first byte is number 0: cpu_set_from_dbus() of systemd. runc had the bytes the other way round up to 1.1.5.
-pub fn bits(list: &NumberList) -> Result<Value, LimitError> {
+/// The lowest bit of the first byte is number 0: cpu_set_from_dbus() of systemd. runc 1.1.5 still has the bytes the other way round.
+fn bits(list: &NumberList) -> Result<Value, String> {
     let most = list.ranges().last().map_or(0, |(_, last)| *last);
     if most >= MOST_BITS {
-        return Err(LimitError {
-            problem: format!("there is no CPU or memory node {most}: {list}"),
-            remedy: "see `lscpu` for those that are there".to_owned(),
-        });
+        return Err(format!("no system has a number {most}"));
     }
     let mut bytes = vec![0; most as usize / 8 + 1];
     for number in list.ranges().iter().flat_map(|&(first, last)| first..=last) {
@@ -130,132 +99,147 @@ pub fn bits(list: &NumberList) -> Result<Value, LimitError> {
     Ok(Value::Bits(bytes))
 }
 
-fn io(limits: &IoLimits) -> Vec<Property> {
-    let weight = limits.weight.map(|weight| Property::new("IOWeight", Value::Number(io_weight(weight))));
-    let weights = limits.weight_devices.iter().filter_map(device_weight).collect();
-    let rates = [
-        ("IODeviceWeight", weights),
-        ("IOReadBandwidthMax", rates(&limits.read_bps)),
-        ("IOWriteBandwidthMax", rates(&limits.write_bps)),
-        ("IOReadIOPSMax", rates(&limits.read_iops)),
-        ("IOWriteIOPSMax", rates(&limits.write_iops)),
-    ];
-    // An empty list would take limits away that an update doesn't mention.
-    let wanted = rates.into_iter().filter(|(_, rates)| !rates.is_empty());
-    weight.into_iter().chain(wanted.map(|(name, rates)| Property::new(name, Value::Rates(rates)))).collect()
-}
-
-/// runc's line from [10, 1000] to [1, 10000].
-fn io_weight(weight: IoWeight) -> u64 {
-    match weight {
-        IoWeight::Blkio(weight) => 1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990,
-        IoWeight::Io(weight) => weight.into(),
+/// `100`, `default 100`, or `8:0 100` for one device.
+fn io_weight(value: &str) -> Result<Property, String> {
+    match value.split_once(char::is_whitespace) {
+        None => Ok(Property::new("IOWeight", Value::Number(natural(value)?))),
+        Some(("default", weight)) => Ok(Property::new("IOWeight", Value::Number(natural(weight.trim())?))),
+        Some((device, weight)) => {
+            let weights = vec![(block_device(device)?, natural(weight.trim())?)];
+            Ok(Property::new("IODeviceWeight", Value::Rates(weights)))
+        }
     }
 }
 
-fn device_weight(device: &DeviceWeight) -> Option<(String, u64)> {
-    Some((block_device(device.device), io_weight(device.weight?)))
+/// `8:0 rbps=1048576 wiops=max`
+fn io_max(value: &str) -> Result<Vec<Property>, String> {
+    let mut words = value.split_ascii_whitespace();
+    let device = block_device(words.next().unwrap_or_default())?;
+    words.map(|word| rate(&device, word)).collect()
 }
 
-fn rates(throttles: &[Throttle]) -> Vec<(String, u64)> {
-    let rate = |throttle: &Throttle| match throttle.rate {
-        Bound::Max => u64::MAX,
-        Bound::At(rate) => rate,
+fn rate(device: &str, word: &str) -> Result<Property, String> {
+    let (key, rate) = word.split_once('=').unwrap_or((word, ""));
+    let name = match key {
+        "rbps" => "IOReadBandwidthMax",
+        "wbps" => "IOWriteBandwidthMax",
+        "riops" => "IOReadIOPSMax",
+        "wiops" => "IOWriteIOPSMax",
+        _ => return Err(format!("{word:?} is no limit")),
     };
-    throttles.iter().map(|throttle| (block_device(throttle.device), rate(throttle))).collect()
+    Ok(Property::new(name, Value::Rates(vec![(device.to_owned(), bound(rate)?)])))
 }
 
 /// systemd takes the numbers out of such a path, and needs no file there.
-fn block_device((major, minor): (u32, u32)) -> String {
-    format!("/dev/block/{major}:{minor}")
+fn block_device(numbers: &str) -> Result<String, String> {
+    let pair = numbers.split_once(':').and_then(|(major, minor)| Some((natural(major).ok()?, natural(minor).ok()?)));
+    let (major, minor) = pair.ok_or_else(|| format!("{numbers:?} is no block device's numbers"))?;
+    Ok(format!("/dev/block/{major}:{minor}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::{Bound, Controller, CpuWeight, DeviceWeight, IoWeight, Limits, Throttle};
 
-    fn numbers(limits: &Limits) -> Vec<(&'static str, u64)> {
-        let number = |property: Property| match property.value {
-            Value::Number(number) => (property.name, number),
-            other => panic!("{}: {other:?}", property.name),
+    fn of_limits(limits: &Limits) -> Vec<(&'static str, Value)> {
+        let settings = limits.settings(&|_| Some(Version::V2)).unwrap().strict().unwrap();
+        properties(&settings).unwrap().into_iter().map(|property| (property.name, property.value)).collect()
+    }
+
+    /// Of one file, as `unified` has it.
+    fn of(file: &str, value: &str) -> Result<Vec<(&'static str, Value)>, String> {
+        let setting = Setting {
+            controller: Some(Controller::Cpu),
+            version: Version::V2,
+            file: file.to_owned(),
+            value: value.to_owned(),
+            presence: Presence::Required,
         };
-        properties(limits, "").unwrap().into_iter().map(number).collect()
-    }
-
-    fn cpu_of(quota: Option<Bound>, period: Option<u64>) -> Vec<(&'static str, u64)> {
-        numbers(&Limits { cpu: CpuLimits { quota, period, ..CpuLimits::default() }, ..Limits::default() })
+        let all = properties(&[setting]).map_err(|error| error.problem)?;
+        Ok(all.into_iter().map(|property| (property.name, property.value)).collect())
     }
 
     #[test]
-    fn no_limits_are_no_properties() {
-        assert_eq!(properties(&Limits::default(), ""), Ok(vec![]));
-    }
-
-    #[test]
-    fn swap_is_counted_alone() {
-        let memory = |limit, swap| {
-            numbers(&Limits { memory: MemoryLimits { limit, swap, ..MemoryLimits::default() }, ..Limits::default() })
-        };
-        let at = |value| Some(Bound::At(value));
-        assert_eq!(memory(at(100), at(150)), [("MemoryMax", 100), ("MemorySwapMax", 50)]);
-        assert_eq!(memory(at(100), at(100)), [("MemoryMax", 100), ("MemorySwapMax", 0)]);
-        assert_eq!(memory(at(100), Some(Bound::Max)), [("MemoryMax", 100), ("MemorySwapMax", u64::MAX)]);
-        assert_eq!(memory(at(100), None), [("MemoryMax", 100)]);
-        assert_eq!(memory(Some(Bound::Max), None), [("MemoryMax", u64::MAX), ("MemorySwapMax", u64::MAX)]);
-        assert!(swap_alone(at(100), at(99)).unwrap_err().problem.contains("less than"));
-        assert!(swap_alone(None, at(99)).unwrap_err().problem.contains("no limit of memory"));
-        assert!(swap_alone(Some(Bound::Max), at(99)).is_err());
-    }
-
-    #[test]
-    fn a_quota_is_rounded_up_to_whole_per_cents() {
-        let at = |value| Some(Bound::At(value));
-        assert_eq!(cpu_of(at(70_000), None), [("CPUQuotaPerSecUSec", 700_000)]);
-        assert_eq!(cpu_of(at(3333), Some(10_000)), [("CPUQuotaPeriodUSec", 10_000), ("CPUQuotaPerSecUSec", 340_000)]);
-        assert_eq!(cpu_of(at(1), None), [("CPUQuotaPerSecUSec", 0x2710)]);
-        assert_eq!(cpu_of(Some(Bound::Max), None), [("CPUQuotaPerSecUSec", u64::MAX)]);
-        assert_eq!(cpu_of(None, Some(5000)), [("CPUQuotaPeriodUSec", 5000), ("CPUQuotaPerSecUSec", u64::MAX)]);
-        assert_eq!(cpu_of(at(u64::MAX), Some(1)).last(), Some(&("CPUQuotaPerSecUSec", u64::MAX)));
-        assert!(quota(at(0), None).is_err() && quota(None, Some(0)).is_err());
-    }
-
-    #[test]
-    fn shares_and_weights_are_runcs() {
-        let weights = [(0, 1), (1, 1), (2, 1), (512, 20), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)];
-        for (shares, weight) in weights {
-            assert_eq!(cpu_weight(CpuWeight::Shares(shares)).value, Value::Number(weight), "{shares}");
-        }
-        assert_eq!(cpu_weight(CpuWeight::Weight(77)).value, Value::Number(77));
-        for (blkio, io) in [(0, 1), (10, 1), (500, 4950), (1000, 10_000), (u16::MAX, 10_000)] {
-            assert_eq!(io_weight(IoWeight::Blkio(blkio)), io, "{blkio}");
-        }
-    }
-
-    #[test]
-    fn the_first_byte_has_the_lowest_numbers() {
-        let bits = |list: &str| bits(&list.parse().unwrap());
-        assert_eq!(bits("0,2,9"), Ok(Value::Bits(vec![0b101, 0b10])));
-        assert_eq!(bits("7-8"), Ok(Value::Bits(vec![0x80, 1])));
-        assert_eq!(bits("16"), Ok(Value::Bits(vec![0, 0, 1])));
-        assert!(bits("4000000000").unwrap_err().problem.contains("4000000000"));
+    fn limits_become_the_properties_that_runc_gives_them() {
+        assert_eq!(of_limits(&Limits::default()), []);
+        let mut limits = Limits { pids: Some(Bound::Max), ..Limits::default() };
+        limits.cpu.weight = Some(CpuWeight::Shares(512));
+        limits.cpu.quota = Some(Bound::At(3333));
+        limits.cpu.period = Some(10_000);
+        limits.cpu.cpus = Some("0,2,9".parse().unwrap());
+        limits.memory.limit = Some(Bound::At(100 << 20));
+        limits.memory.swap = Some(Bound::At(150 << 20));
+        limits.memory.reservation = Some(Bound::At(1 << 20));
+        let expected = [
+            ("CPUWeight", Value::Number(20)),
+            ("CPUQuotaPeriodUSec", Value::Number(10_000)),
+            ("CPUQuotaPerSecUSec", Value::Number(340_000)),
+            ("AllowedCPUs", Value::Bits(vec![0b101, 0b10])),
+            ("MemorySwapMax", Value::Number(50 << 20)),
+            ("MemoryMax", Value::Number(100 << 20)),
+            ("MemoryLow", Value::Number(1 << 20)),
+            ("TasksMax", Value::Number(u64::MAX)),
+        ];
+        let mut all = of_limits(&limits);
+        all.sort_by_key(|(name, _)| expected.iter().position(|(other, _)| other == name));
+        assert_eq!(all, expected);
     }
 
     #[test]
     fn block_devices_are_named_by_their_numbers() {
         let throttle = |rate| Throttle { device: (8, 16), rate };
-        let weight = Some(IoWeight::Io(200));
-        let limits = IoLimits {
-            weight: Some(IoWeight::Blkio(10)),
-            weight_devices: vec![DeviceWeight { device: (8, 0), weight, leaf_weight: None }],
-            read_bps: vec![throttle(Bound::At(5)), throttle(Bound::Max)],
-            ..IoLimits::default()
-        };
-        let path = "/dev/block/8:16".to_owned();
+        let mut limits = Limits::default();
+        limits.io.weight = Some(IoWeight::Blkio(10));
+        limits.io.weight_devices =
+            vec![DeviceWeight { device: (8, 0), weight: Some(IoWeight::Io(200)), leaf_weight: None }];
+        limits.io.read_bps = vec![throttle(Bound::At(5))];
+        limits.io.write_iops = vec![throttle(Bound::Max)];
+        let rates = |device: &str, rate| Value::Rates(vec![(device.to_owned(), rate)]);
         let expected = [
-            Property::new("IOWeight", Value::Number(1)),
-            Property::new("IODeviceWeight", Value::Rates(vec![("/dev/block/8:0".to_owned(), 200)])),
-            Property::new("IOReadBandwidthMax", Value::Rates(vec![(path.clone(), 5), (path, u64::MAX)])),
+            ("IOWeight", Value::Number(1)),
+            ("IODeviceWeight", rates("/dev/block/8:0", 200)),
+            ("IOReadBandwidthMax", rates("/dev/block/8:16", 5)),
+            ("IOWriteIOPSMax", rates("/dev/block/8:16", u64::MAX)),
         ];
-        assert_eq!(io(&limits), expected);
+        assert_eq!(of_limits(&limits), expected);
+    }
+
+    #[test]
+    fn files_by_name_are_no_different() {
+        let number = |name, value| Ok(vec![(name, Value::Number(value))]);
+        assert_eq!(of("memory.high", " 5\n"), number("MemoryHigh", 5));
+        assert_eq!(of("io.weight", "default 50"), number("IOWeight", 50));
+        assert_eq!(of("cpuset.mems", "7-8"), Ok(vec![("AllowedMemoryNodes", Value::Bits(vec![0x80, 1]))]));
+        let quota = |period, each| {
+            Ok(vec![("CPUQuotaPeriodUSec", Value::Number(period)), ("CPUQuotaPerSecUSec", Value::Number(each))])
+        };
+        assert_eq!(of("cpu.max", "5000"), quota(100_000, 50_000));
+        assert_eq!(of("cpu.max", "1 100000"), quota(100_000, 10_000));
+        assert_eq!(of("cpu.max", "max  10000"), quota(10_000, u64::MAX));
+        assert_eq!(of("memory.oom.group", "1"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_systemd_can_not_take_is_an_error_that_names_the_file() {
+        for (file, value) in [
+            ("cpu.max", ""),
+            ("cpu.max", "1 2 3"),
+            ("cpu.max", "1 0"),
+            ("cpu.max", "18446744073709551614 1"),
+            ("memory.max", "-1"),
+            ("memory.max", "64M"),
+            ("pids.max", "+1"),
+            ("cpuset.cpus", "a"),
+            ("cpuset.cpus", "4000000000"),
+            ("cpu.weight", "max"),
+            ("io.weight", "8:0 x"),
+            ("io.max", ""),
+            ("io.max", "8:0 rbps"),
+            ("io.max", "8:+0 rbps=1"),
+            ("io.max", "8:0 speed=1"),
+        ] {
+            assert!(of(file, value).unwrap_err().starts_with(file), "{file} {value}");
+        }
     }
 }

@@ -61,6 +61,7 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::RestoreUmask
         | Call::MakeGroupAbove { .. }
         | Call::MakeGroup { .. }
+        | Call::StartScope { .. }
         | Call::Vfork
         | Call::RequireRunning { .. }
         | Call::DieWithParent
@@ -90,6 +91,7 @@ fn filled_by(call: &Call) -> Vec<Slot> {
         | Call::Open { to, .. }
         | Call::OpenChildNamespace { to, .. }
         | Call::MakeGroup { to, .. }
+        | Call::StartScope { to, .. }
         | Call::OpenTerminal { to, .. } => vec![*to],
         Call::AwaitParent { receive } => receive.clone(),
         _ => Vec::new(),

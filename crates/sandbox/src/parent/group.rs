@@ -1,4 +1,4 @@
-//! What the parent does before there is a child: the group that this is made in.
+//! The parent's calls for the group that the child is made in, or is put into by systemd.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,36 +9,43 @@ use izba_sys::path::{self, CWD, Mode, OFlags};
 use izba_sys::{Errno, process};
 
 use super::{Done, empty_slots};
-use crate::call::{At, Call, Resolve, Slot};
-use crate::cgroup::{OwnGroup, device};
+use crate::call::{At, Call, Resolve, Slot, StartScope};
+use crate::cgroup::systemd::{PATIENCE, Scope, Systemd};
+use crate::cgroup::{OwnGroup, Unit, device};
 use crate::child::write_once;
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
 
-/// What these steps have opened and made.
-pub(super) struct Before {
-    slots: Vec<Option<OwnedFd>>,
+/// What the parent has opened and made.
+pub(super) struct Held {
+    pub slots: Vec<Option<OwnedFd>>,
     /// Dropping it removes it.
     pub group: OwnGroup,
 }
 
-impl Before {
-    /// Does them all.
-    pub fn run(plan: &Plan, observe: &mut Option<&mut dyn FnMut(Done<'_>)>) -> Result<Self, StartError> {
-        let mut before = Self { slots: empty_slots(plan), group: OwnGroup::default() };
+impl Held {
+    /// Does the steps that come before there is a child.
+    pub fn before(plan: &Plan, observe: &mut Option<&mut dyn FnMut(Done<'_>)>) -> Result<Self, StartError> {
+        let mut held = Self { slots: empty_slots(plan), group: OwnGroup::default() };
         for step in &plan.before {
             let started = process::monotonic_nanoseconds();
-            before.step(plan, step)?;
+            held.step(plan, step)?;
             if let Some(observe) = observe {
                 observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });
             }
         }
-        Ok(before)
+        Ok(held)
     }
 
-    /// What a slot holds, if it is one.
+    /// What a slot holds.
     pub fn fd(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
         self.slots.get(usize::from(slot.0)).and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// Fills a slot.
+    pub fn keep(&mut self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {
+        *self.slots.get_mut(usize::from(slot.0)).ok_or(Errno::BADF)? = Some(fd);
+        Ok(())
     }
 
     fn step(&mut self, plan: &Plan, step: &Step) -> Result<(), StartError> {
@@ -49,7 +56,8 @@ impl Before {
         })
     }
 
-    fn call(&mut self, call: &Call) -> Result<(), Errno> {
+    /// One call that needs no child.
+    pub fn call(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
             Call::MakeGroupAbove { path } => self.group.make_above(host(path)),
             Call::MakeGroup { path, controllers, to } => {
@@ -72,11 +80,25 @@ impl Before {
         }
     }
 
+    /// Has systemd put the child into a scope.
+    pub fn start_scope(&mut self, wanted: &StartScope, to: Slot, child: i32) -> Result<(), Problem> {
+        let StartScope { bus, slice, unit, description, properties, top } = wanted;
+        let pids = [child.unsigned_abs()];
+        let scope = Scope { unit, slice: slice.as_ref(), description, pids: &pids, properties };
+        let started = Systemd::connect(bus, PATIENCE).and_then(|mut systemd| systemd.start_scope(&scope));
+        let path = started.map_err(|error| Problem::Systemd(Box::new(error)))?;
+        let dir = top.join(path.strip_prefix("/").unwrap_or(&path));
+        let unit = Unit { name: unit.clone(), manager: bus.manager() };
+        let opened = self.group.adopt(&dir, unit)?;
+        self.keep(to, opened).map_err(Problem::Errno)
+    }
+
     fn write(&self, group: Slot, file: &CStr, content: &[u8]) -> Result<(), Errno> {
         let (flags, resolve) = (OFlags::WRONLY | OFlags::CLOEXEC, Resolve::NoLinks.flags());
         write_once(&path::openat2(self.fd(group)?, file, flags, Mode::empty(), resolve)?, content)
     }
 
+    /// Writes every file that the kernel has.
     fn write_limit(&self, group: Slot, files: &[(CString, Vec<u8>)], required: bool) -> Result<(), Errno> {
         let mut written = !required;
         for (file, content) in files {
@@ -87,11 +109,6 @@ impl Before {
             }
         }
         if written { Ok(()) } else { Err(Errno::NOENT) }
-    }
-
-    fn keep(&mut self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {
-        *self.slots.get_mut(usize::from(slot.0)).ok_or(Errno::BADF)? = Some(fd);
-        Ok(())
     }
 }
 

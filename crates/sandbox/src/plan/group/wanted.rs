@@ -1,0 +1,124 @@
+//! What of a new group's limits can be had on this machine, by this caller.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use izba_sys::Errno;
+
+use super::PlanError;
+use crate::cgroup::{Above, Controller, Hierarchy, LimitError, Limits, NewGroup, Setting, Version, device};
+use crate::facts::Facts;
+
+/// What of the limits can be had, and why the rest can't.
+pub(super) struct Wanted {
+    pub settings: Vec<Setting>,
+    /// Device rules on cgroup v2.
+    pub devices: Option<device::Program>,
+    /// Those that the group has to have in any case too.
+    controllers: BTreeSet<Controller>,
+    pub refused: Vec<PlanError>,
+}
+
+impl Wanted {
+    pub fn of(new: &NewGroup, facts: &Facts) -> Result<Self, PlanError> {
+        let layout = &facts.cgroups;
+        let limits = &new.limits;
+        let needed = limits.controllers();
+        let closed: BTreeMap<Controller, PlanError> =
+            needed.iter().filter_map(|&controller| Some((controller, refusal(controller, limits, facts)?))).collect();
+        let lowered = limits.settings(&|controller| layout.version(controller)).map_err(refused)?;
+        let mut settings = lowered.settings;
+        let mut devices = None;
+        match layout.version(Controller::Devices).filter(|_| !limits.devices.is_empty()) {
+            Some(Version::V1) => settings.extend(device::settings(&limits.devices).map_err(refused)?),
+            Some(Version::V2) => devices = Some(device::Program::compile(&limits.devices)),
+            None => {}
+        }
+        settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
+        devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
+        let controllers = needed.union(&new.controllers).copied().filter(|controller| !closed.contains_key(controller));
+        let controllers = controllers.collect();
+        let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused)).collect();
+        Ok(Self { settings, devices, controllers, refused })
+    }
+
+    pub fn needs(&self, hierarchy: &Hierarchy) -> bool {
+        hierarchy.controllers.iter().any(|controller| self.controllers.contains(controller))
+    }
+
+    pub fn on(&self, version: Version) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().filter(move |setting| setting.version == version)
+    }
+}
+
+pub(super) fn refused(error: LimitError) -> PlanError {
+    PlanError::new(error.problem, error.remedy)
+}
+
+/// Why a controller that is there can't be used, if it can't.
+fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<PlanError> {
+    let layout = &facts.cgroups;
+    let v1 = layout.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
+    let hierarchy = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some())?;
+    if !hierarchy.writable {
+        return Some(closed(controller, hierarchy));
+    }
+    if controller == Controller::Devices && v1.is_none() && !(facts.initial_user_namespace && facts.may("SYS_ADMIN")) {
+        return device::program_refusal(Errno::PERM)
+            .map(|hint| PlanError::new(format!("the device rules can't be enforced: {}", hint.cause), hint.remedy));
+    }
+    if controller == Controller::Cpuset
+        && let Some(error) = absent_numbers(limits, hierarchy)
+    {
+        return Some(error);
+    }
+    let occupied = hierarchy.above.iter().filter(|_| v1.is_none() && controller.name(Version::V2).is_some());
+    occupied.filter(|above| !above.handed_on.contains(&controller)).find_map(|above| not_handing_on(controller, above))
+}
+
+fn closed(controller: Controller, hierarchy: &Hierarchy) -> PlanError {
+    PlanError::new(
+        format!(
+            "the {controller} limits can't be enforced: you may not make groups in {}",
+            hierarchy.parent().display()
+        ),
+        "run izba as root; or have a group handed to you (cgroups(7), \"delegation\"), which systemd does for users on cgroup v2; \
+         --best-effort goes without",
+    )
+}
+
+fn not_handing_on(controller: Controller, above: &Above) -> Option<PlanError> {
+    let shown = above.path.display();
+    if !above.writable && above.exists {
+        return Some(PlanError::new(
+            format!(
+                "the {controller} limits can't be enforced: {shown} doesn't hand the {controller} controller on, and you may not change that"
+            ),
+            format!(
+                "as root: echo +{controller} > {shown}/cgroup.subtree_control, or Delegate={controller} in a unit of systemd's"
+            ),
+        ));
+    }
+    above.occupied.then(|| {
+        PlanError::new(
+            format!(
+                "the {controller} limits can't be enforced: {shown} has processes of its own, and such a group hands no controllers on \
+                 (cgroups(7), \"no internal processes\")"
+            ),
+            format!("move them into a group below it, or name another one with --cgroup-parent; they are in {shown}/cgroup.procs"),
+        )
+    })
+}
+
+/// CPUs and memory nodes that aren't there: cgroup v2 would take them, and leave the group with others.
+fn absent_numbers(limits: &Limits, hierarchy: &Hierarchy) -> Option<PlanError> {
+    let wanted = [(&limits.cpu.cpus, &hierarchy.cpus, "CPUs"), (&limits.cpu.mems, &hierarchy.mems, "memory nodes")];
+    wanted.into_iter().find_map(|(wanted, there, word)| {
+        let (wanted, there) = (wanted.as_ref()?, there.as_ref()?);
+        (!there.contains_all(wanted)).then(|| {
+            PlanError::new(
+                format!("the {word} {wanted} aren't all there: {} has {there}", hierarchy.parent().display()),
+                format!("choose from {there}"),
+            )
+        })
+    })
+}
