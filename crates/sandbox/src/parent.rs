@@ -277,6 +277,7 @@ impl Parent<'_, '_> {
                 let change = izba_sys::mount::MountChange { set: *set, propagation: *propagation, idmap };
                 izba_sys::mount::mount_setattr(self.held.fd(*slot)?, c"", *recursive, change).map_err(Problem::Errno)
             }
+            Call::AttachToUnit { bus, unit, below } => group::attach(bus, unit, below, self.child.pid),
             Call::StartScope { scope, to } => self.held.start_scope(scope, *to, self.child.pid),
             other => self.held.call(other).map_err(Problem::Errno),
         }

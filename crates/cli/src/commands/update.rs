@@ -28,11 +28,11 @@ pub fn update(args: &UpdateArgs) -> Result<u8> {
     let group = record.open_group()?;
     let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
     let update = Update { run: &record.name, place: &place, limits: &limits };
+    let settings = update.settings()?;
     if let Some(unit) = &place.unit {
-        unit::set_properties(unit, &limits, &caller)?;
+        unit::set_properties(unit, &settings, &limits.devices, &caller)?;
     }
     update.have_controllers()?;
-    let settings = update.settings()?;
     update.change(&group, &settings).map(|()| 0)
 }
 

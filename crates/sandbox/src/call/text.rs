@@ -157,6 +157,9 @@ impl Text<'_> {
                 };
                 format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
             }
+            Call::AttachToUnit { bus, unit, below } => {
+                format!("AttachProcessesToUnit(\"{unit}\", \"{below}\", [child]) on {bus}")
+            }
             Call::StartScope { scope, .. } => {
                 let properties: Vec<&str> = scope.properties.iter().map(|property| property.name).collect();
                 format!(

@@ -129,6 +129,16 @@ pub fn is_unified() -> bool {
     is_mounted(Path::new(MOUNTED), CGROUP2_MAGIC)
 }
 
+/// May the caller make a process in this cgroup v2 group? Whose the group is doesn't decide: who puts a process elsewhere has to have the right to
+/// write the `cgroup.procs` of the nearest group above both its own and the other one. cgroups(7), "delegation containment".
+pub fn may_enter(group: &Path) -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+    let Some(own) = unified_mount().map(|top| top.join(own.trim_start_matches('/'))) else { return false };
+    let above = group.ancestors().find(|above| own.starts_with(above));
+    above.is_some_and(|above| may_write(&above.join("cgroup.procs")))
+}
+
 /// Of a pure cgroup v2 system, or of a hybrid one.
 fn unified_mount() -> Option<PathBuf> {
     let places = [PathBuf::from(MOUNTED), Path::new(MOUNTED).join("unified")];

@@ -1,7 +1,7 @@
 //! The limits of a group of systemd's: it is told of them too, or it would write its own again when it next looks at the unit.
 
 use izba_sandbox::cgroup::systemd::{self, PATIENCE, Systemd};
-use izba_sandbox::cgroup::{Limits, Unit};
+use izba_sandbox::cgroup::{DeviceRule, Setting, Unit};
 
 use super::refused;
 use crate::caller::Caller;
@@ -9,10 +9,11 @@ use crate::failure::{Failure, Result};
 use crate::lower::group::bus;
 
 /// Has systemd change what it knows. It also lets the group have the controllers that are needed for it.
-pub fn set_properties(unit: &Unit, limits: &Limits, caller: &Caller) -> Result<()> {
+pub fn set_properties(unit: &Unit, settings: &[Setting], devices: &[DeviceRule], caller: &Caller) -> Result<()> {
     // systemd names kinds of devices as this file does.
-    let devices = std::fs::read_to_string("/proc/devices").unwrap_or_default();
-    let properties = systemd::properties(limits, &devices).map_err(refused)?;
+    let drivers = std::fs::read_to_string("/proc/devices").unwrap_or_default();
+    let mut properties = systemd::properties(settings).map_err(refused)?;
+    properties.extend(systemd::device_properties(devices, &drivers));
     if properties.is_empty() {
         return Ok(());
     }
