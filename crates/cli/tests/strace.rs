@@ -37,6 +37,7 @@ impl Both {
         same("child", &self.plan.child, &self.trace.child);
         same("parent", &self.plan.parent, &self.trace.parent);
         self.trace.supervisors_only_watch();
+        self.trace.groups_are_removed();
     }
 }
 

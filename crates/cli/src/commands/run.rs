@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use izba_image::Tree;
 use izba_sandbox::cgroup::group::Usage;
-use izba_sandbox::cgroup::{self, Group};
+use izba_sandbox::cgroup::{self, ControlGroup, Driver, Group};
 use izba_sandbox::keep::KeepError;
 use izba_sandbox::namespace::Kind;
 use izba_sandbox::parent::Child;
@@ -22,6 +22,7 @@ use crate::args::run::{Ephemeral, RunArgs};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::launch::launch_with;
+use crate::lower::group::PREFIX;
 use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
@@ -68,7 +69,7 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, e
         &args.show,
         &notes,
         || args.name.as_ref().map(|name| reserve(name, caller)).transpose(),
-        |_| Ok(sweep::in_background(&args.root.cache, caller)),
+        |child| Ok(sweep::in_background(&args.root.cache, caller, group_parent(&sandbox, child.group()))),
         |named, child| {
             let announced = match named {
                 Some(reservation) => announce(reservation, child, &sandbox, asked),
@@ -89,6 +90,18 @@ fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, e
         |group| look_back(args, group, end),
     );
     unfindable.into_inner().map_or(status, Err)
+}
+
+/// Where the run's group is, if others that are called like ours are there too.
+fn group_parent(sandbox: &Sandbox, group: &cgroup::Place) -> Option<cgroup::Parent> {
+    match &sandbox.cgroup {
+        ControlGroup::New(new) if cgroup::has_neighbours(group, PREFIX) => match &new.driver {
+            Driver::Files(parent) => Some(parent.clone()),
+            // It removes scopes itself.
+            Driver::Systemd { .. } => None,
+        },
+        _ => None,
+    }
 }
 
 /// What the group has counted, before it is removed. A run that can't lack memory, and whose usage nobody wants, has nothing read; and only who
