@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use group::{groups_of, pure_v2};
-use support::{Ground, User};
+use support::{Ground, User, run};
 
 const LIMITS: [&str; 4] = ["--memory", "64m", "--pids-limit", "100"];
 
@@ -86,14 +86,17 @@ fn no_release_agent_and_no_other_group_is_in_sight() {
 #[test]
 fn in_a_user_namespace_nothing_that_can_be_mounted_can_be_written() {
     let ground = Ground::new();
-    let script = mounting_each("echo mounted $options; find /tmp/c -writable");
-    for (user, options) in [(User::Root, &["--userns"][..]), (User::Ranges, &[]), (User::OneId, &[])] {
-        let options = [options, &["--cap-add", "SYS_ADMIN"]].concat();
-        let ended = ground.sh(user, &options, "host", &script);
-        // A group that the caller was handed, and that was made for this run, is his.
-        let mounted = ended.text();
-        assert!(mounted.starts_with("mounted "), "{user:?}: nothing could be mounted, so nothing was tried");
-        assert!(mounted.lines().all(|line| line.starts_with("mounted ")), "{user:?}: {mounted}");
+    let script = mounting_each(
+        "echo mounted $options; mkdir /tmp/c/sub 2>/dev/null && echo made; \
+         find /tmp/c -type f | while read file; do true 2>/dev/null >> $file && echo $file; done",
+    );
+    for user in User::ALL {
+        let root = ground.busybox_root(&format!("{user:?}"), user);
+        let options: &[&str] = if user == User::Root { &["--userns"] } else { &[] };
+        let ended = ground.sh(user, &[options, &["--cap-add", "SYS_ADMIN"]].concat(), root, &script);
+        let tried = ended.text();
+        assert!(tried.starts_with("mounted "), "{user:?}: nothing could be mounted, so nothing was tried");
+        assert!(tried.lines().all(|line| line.starts_with("mounted ")), "{user:?}: {tried}");
     }
 }
 
@@ -141,10 +144,11 @@ fn no_descriptor_of_a_group_arrives() {
     let script = "for fd in /proc/self/fd/*; do readlink $fd; done | grep cgroup; true";
     let inherit = "import glob, os, sys; [os.set_inheritable(os.open(p, os.O_RDONLY), True) for p in glob.glob('/sys/fs/cgroup/*')]; \
                    os.execv(sys.argv[1], sys.argv[1:])";
+    let root = ground.busybox_root("root", User::Root);
     for options in [&[][..], &["--no-init"], &["--share", "pid"], &["--userns"]] {
         let mut python = ground.command("python3", User::Root);
         python.args(["-c", inherit]).arg(ground.path("izba")).arg("run").args(LIMITS).args(options);
-        let ended = support::run(python.args(["host", "sh", "-c", script]));
+        let ended = run(python.arg(&root).args(["sh", "-c", script]));
         assert_eq!(ended.text(), "", "{options:?}");
     }
 }
@@ -166,7 +170,7 @@ fn groups_made_inside_go_with_the_run() {
 #[test]
 fn groups_made_below_go_with_the_run() {
     let ground = Ground::new();
-    let mut run = ground.named(User::Root, "below", &LIMITS, "host", "echo up; sleep 1000 & read end");
+    let mut below = ground.named(User::Root, "below", &LIMITS, "host", "echo up; sleep 1000 & read end");
     let dirs = own(&ground, "below");
     assert_eq!(dirs.len(), hierarchies());
     for dir in &dirs {
@@ -176,7 +180,7 @@ fn groups_made_below_go_with_the_run() {
         fs::write(sub.join("cgroup.procs"), sleeper.lines().last().unwrap()).unwrap();
         assert!(!fs::read_to_string(sub.join("cgroup.procs")).unwrap().is_empty(), "{}", dir.display());
     }
-    drop(run.child.stdin.take());
-    assert_eq!(run.status(), 1);
+    drop(below.child.stdin.take());
+    assert_eq!(below.status(), 1);
     assert!(dirs.iter().all(|dir: &PathBuf| !Path::exists(dir)), "{dirs:?}");
 }
