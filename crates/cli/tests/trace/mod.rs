@@ -83,8 +83,16 @@ fn planned(call: &str) -> String {
             let count = comment.split(' ').next().filter(|count| !count.is_empty()).unwrap_or("1");
             format!("{name} {count} descriptors")
         }
+        "bpf" => shown(&name, &[arguments[0].clone(), without_target(&arguments[1])]),
         _ => shown(&name, &arguments.iter().map(|argument| without_slot(argument)).collect::<Vec<_>>()),
     }
+}
+
+/// The group that a BPF program is attached to.
+fn without_target(attributes: &str) -> String {
+    let Some((before, rest)) = attributes.split_once("target_fd={") else { return attributes.to_owned() };
+    let (_, after) = rest.split_once('}').unwrap();
+    format!("{before}target_fd={{}}{after}")
 }
 
 fn without_slot(argument: &str) -> String {
@@ -136,9 +144,8 @@ impl Trace {
     pub fn parse(text: &str) -> Self {
         let (order, calls) = by_process(text);
         let izba = order[0];
-        let (before, parent) = calls[&izba].split_at(
-            calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made"),
-        );
+        let (before, parent) =
+            calls[&izba].split_at(calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made"));
         let pid: i32 = parent[0].result.parse().unwrap();
         let made_by_izba: Vec<i32> =
             parent.iter().filter(|call| is_clone(call)).filter_map(|call| call.result.parse().ok()).collect();
@@ -276,10 +283,9 @@ fn is_new_sandbox(call: &Made) -> bool {
 
 /// Does it do more to a control group than look at it?
 fn changes_groups(call: &Made) -> bool {
-    const LOOKS: [&str; 8] =
-        ["access", "faccessat", "faccessat2", "stat", "statx", "newfstatat", "statfs", "readlink"];
-    let looks = LOOKS.contains(&call.name.as_str())
-        || (call.name == "openat" && call.arguments[2].starts_with("O_RDONLY"));
+    const LOOKS: [&str; 8] = ["access", "faccessat", "faccessat2", "stat", "statx", "newfstatat", "statfs", "readlink"];
+    let looks =
+        LOOKS.contains(&call.name.as_str()) || (call.name == "openat" && call.arguments[2].starts_with("O_RDONLY"));
     !looks && call.arguments.iter().any(|argument| argument.starts_with("\"/sys/fs/cgroup"))
 }
 
@@ -288,7 +294,9 @@ fn of_groups(before: &[Made]) -> Vec<String> {
     const PREPARING: [&str; 5] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat"];
     let first = before.iter().position(changes_groups).unwrap_or(before.len());
     let bookkeeping = |call: &&Made| {
-        is_neutral(call) || BOOKKEEPING.contains(&call.name.as_str()) || PREPARING.contains(&call.name.as_str())
+        is_neutral(call)
+            || BOOKKEEPING.contains(&call.name.as_str())
+            || PREPARING.contains(&call.name.as_str())
             || names_memory(call)
     };
     before[first..].iter().filter(|call| !bookkeeping(call)).map(done).collect()
@@ -340,6 +348,7 @@ fn done(call: &Made) -> String {
             arguments = vec![format!("{}{group}}}", arguments[0].split(", ").next().unwrap())];
         }
         "clone" => arguments = vec!["child_stack={}".to_owned(), arguments[1].clone()],
+        "bpf" => arguments = vec![arguments[0].clone(), attributes(&arguments[1])],
         "fstat" | "fstatfs" => arguments.truncate(1),
         "execve" => "ENV".clone_into(&mut arguments[2]),
         "mount_setattr" => arguments[3] = with_user_namespace(&arguments[3]),
@@ -355,6 +364,19 @@ fn done(call: &Made) -> String {
         _ => {}
     }
     shown(&call.name, &arguments)
+}
+
+/// Those of bpf(2) that say what is loaded, and onto what it is attached.
+fn attributes(all: &str) -> String {
+    let kept = split(all.trim_matches(['{', '}']), ", ").into_iter().filter_map(|field| {
+        let (name, value) = field.split_once('=')?;
+        match name {
+            "prog_type" | "insn_cnt" | "attach_type" => Some(format!("{name}={value}")),
+            "target_fd" => Some("target_fd={}".to_owned()),
+            _ => None,
+        }
+    });
+    format!("{{{}}}", kept.collect::<Vec<_>>().join(", "))
 }
 
 fn with_user_namespace(change: &str) -> String {
