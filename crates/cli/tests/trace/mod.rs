@@ -70,7 +70,8 @@ pub fn with_any_process(text: &str, pid: &str) -> String {
 
 /// The process in the names of a plan's groups, if it makes any.
 pub fn process_of_groups(plan: &str) -> Option<&str> {
-    let (_, rest) = plan.split_once("/izba-")?;
+    let (_, group) = plan.split_once("mkdirat(AT_FDCWD, \\\"/sys/fs/cgroup/")?;
+    let (_, rest) = group.split_once("/izba-")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()
 }
 
@@ -291,7 +292,8 @@ fn changes_groups(call: &Made) -> bool {
 
 /// What the parent does to groups before there is a child: all that isn't bookkeeping, from the first call that changes one on.
 fn of_groups(before: &[Made]) -> Vec<String> {
-    const PREPARING: [&str; 5] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat"];
+    // The child's stack has a guard page.
+    const PREPARING: [&str; 6] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat", "mprotect"];
     let first = before.iter().position(changes_groups).unwrap_or(before.len());
     let bookkeeping = |call: &&Made| {
         is_neutral(call)
