@@ -15,6 +15,7 @@ mod own;
 mod place;
 mod setting;
 mod settings;
+mod sweep;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
@@ -31,3 +32,4 @@ pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};
 pub use settings::Lowered;
+pub use sweep::{Swept, has_neighbours, sweep};

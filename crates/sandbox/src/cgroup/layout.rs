@@ -63,11 +63,7 @@ impl Layout {
             Driver::Files(parent) => parent,
             Driver::Systemd { bus, .. } => return Self::of_systemd(bus.manager(), new, &needed),
         };
-        let unified = unified_mount().map(|top| {
-            let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
-            let above = Path::new(own).parent().unwrap_or(Path::new("/"));
-            unified(&top, below(&top, parent, above), !needed.is_empty())
-        });
+        let unified = unified_hierarchy(&own, parent, !needed.is_empty());
         let missing = needed.into_iter().filter(|&controller| match &unified {
             // Every group of v2 can be stopped.
             Some(unified) if controller == Controller::Freezer => !unified.writable,
@@ -99,6 +95,14 @@ impl Layout {
             false => std::fs::read_to_string("/proc/devices").unwrap_or_default(),
         };
         Self { unified, v1: Vec::new(), drivers }
+    }
+
+    /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
+    pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
+        let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
+        all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
     }
 
     /// Where a controller is, if it is anywhere.
@@ -158,6 +162,13 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
         Parent::Nearest => Path::new("/"),
         Parent::Path(path) => path,
     }
+}
+
+fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
+    let top = unified_mount()?;
+    let own = memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+    let above = Path::new(own).parent().unwrap_or(Path::new("/"));
+    Some(unified(&top, below(&top, parent, above), limited))
 }
 
 fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {

@@ -12,7 +12,7 @@ pub(super) fn made(path: &Path, errno: Errno) -> Option<Hint> {
     Some(match errno {
         Errno::EXIST => Hint::new(
             format!("there is a group {shown} already, which isn't this run's"),
-            "choose another --name, or remove the group (rmdir), if nobody needs it",
+            "remove the group (rmdir), if nobody needs it, and try again",
         ),
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Hint::new(
             "you may not make groups there",

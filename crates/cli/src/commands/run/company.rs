@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use izba_sandbox::cgroup::group::{Usage, Watch};
-use izba_sandbox::cgroup::{Group, Place};
+use izba_sandbox::cgroup::{ControlGroup, Driver, Group, Parent, Place, has_neighbours};
 use izba_sandbox::keep::KeepError;
 use izba_sandbox::parent::Child;
 use izba_sandbox::sandbox::Sandbox;
@@ -15,6 +15,7 @@ use crate::args::run::RunArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::launch::Company;
+use crate::lower::group::PREFIX;
 use crate::record::{Asked, Name, Record, Reservation};
 use crate::sweep::{self, Sweeping};
 use crate::{kept, output, result};
@@ -84,7 +85,8 @@ impl Company for RunCompany<'_> {
         if self.is_counted() && child.group().unit.is_some() {
             self.watch = Group::open(child.group()).and_then(|group| group.watch()).ok().flatten();
         }
-        self._sweeping = sweep::in_background(&self.args.root.cache, self.caller);
+        let parent = group_parent(self.sandbox, child.group());
+        self._sweeping = sweep::in_background(&self.args.root.cache, self.caller, parent);
         Ok(())
     }
 
@@ -123,6 +125,18 @@ impl Company for RunCompany<'_> {
             output::note(note);
         }
         self.usage = Some(usage);
+    }
+}
+
+/// Where the run's group is, if others that are called like ours are there too.
+fn group_parent(sandbox: &Sandbox, group: &Place) -> Option<Parent> {
+    match &sandbox.cgroup {
+        ControlGroup::New(new) if has_neighbours(group, PREFIX) => match &new.driver {
+            Driver::Files(parent) => Some(parent.clone()),
+            // It removes scopes itself.
+            Driver::Systemd { .. } => None,
+        },
+        _ => None,
     }
 }
 
