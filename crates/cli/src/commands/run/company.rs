@@ -111,20 +111,26 @@ impl Company for RunCompany<'_> {
         }
     }
 
+    /// Only who wants the usage waits for all of it, which takes as long as making the group.
     fn ended(&mut self, group: &Place) {
         if !self.is_counted() {
             return;
         }
-        let mut usage = Group::open(group).and_then(|group| group.usage()).unwrap_or_default();
-        if let Some(oom) = self.watch.as_mut().map(Watch::update) {
-            usage.memory.events.killed = usage.memory.events.killed.max(oom.kills);
-            usage.memory.limit = usage.memory.limit.or(oom.limit);
-            usage.memory.peak = usage.memory.peak.max(oom.peak);
-        }
-        if let Some(note) = result::out_of_memory(&usage) {
+        let group = Group::open(group);
+        let oom = match &mut self.watch {
+            Some(watch) => watch.update(),
+            None => group.as_ref().ok().and_then(|group| group.oom().ok()).unwrap_or_default(),
+        };
+        if let Some(note) = result::out_of_memory(oom) {
             output::note(note);
         }
-        self.usage = Some(usage);
+        if self.args.group.result.is_some() {
+            let mut usage = group.and_then(|group| group.usage()).unwrap_or_default();
+            usage.memory.events.killed = oom.kills;
+            usage.memory.limit = oom.limit;
+            usage.memory.peak = oom.peak;
+            self.usage = Some(usage);
+        }
     }
 }
 
