@@ -117,6 +117,7 @@ fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
                     return Err(errno);
                 }
             },
+            Err(Errno::EXIST) if open(path).is_ok_and(|dir| !is_ours(&dir)) => return Err(Errno::EXIST),
             Err(Errno::EXIST) if matches!(remove_abandoned(path), Ok(true)) => {}
             Err(Errno::EXIST) => std::thread::sleep(PAUSE),
             Err(errno) => return Err(errno),
