@@ -175,16 +175,18 @@ impl Trace {
         Self { parent: general(both), child: general(merged(child)), supervising, afterwards }
     }
 
-    /// Of groups, izba removes those that it has made, the last first, and does nothing else to any.
+    /// Of groups, izba removes those that it has made, the first of them last, and does nothing else to any.
     #[track_caller]
     pub fn groups_are_removed(&self) {
         let made = self.parent.iter().filter_map(|call| {
             let path = call.strip_prefix("mkdirat(AT_FDCWD, ")?.strip_suffix(", 01755)")?;
-            Some(format!("rmdir({path})"))
+            Some(format!("unlinkat(AT_FDCWD, {path}, AT_REMOVEDIR)"))
         });
-        let mut made: Vec<String> = made.collect();
-        made.reverse();
-        assert_eq!(self.afterwards, made);
+        let (mut made, mut removed): (Vec<String>, _) = (made.collect(), self.afterwards.clone());
+        assert_eq!(removed.last(), made.first());
+        made.sort();
+        removed.sort();
+        assert_eq!(removed, made);
     }
 
     /// It watches and reaps; whatever else it did would be missing in the plan.
