@@ -95,7 +95,10 @@ impl Scene {
     /// The groups that the last start under strace has made.
     fn groups(&self) -> BTreeSet<PathBuf> {
         let trace = fs::read_to_string(self.ground.path("trace")).unwrap_or_default();
-        let made = trace.lines().filter_map(|line| line.split_once("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/"));
+        let made = trace
+            .lines()
+            .filter(|line| !line.contains(" = -1 "))
+            .filter_map(|line| line.split_once("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/"));
         made.filter_map(|(_, rest)| Some(Path::new("/sys/fs/cgroup").join(rest.split_once('"')?.0))).collect()
     }
 
