@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use izba_sandbox::cgroup::Bound;
-use izba_sandbox::cgroup::group::Usage;
+use izba_sandbox::cgroup::group::{Oom, Usage};
 use izba_sys::Errno;
 use izba_sys::path::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, renameat, unlinkat};
 use serde_json::{Value, json};
@@ -45,15 +45,14 @@ pub fn document(name: Option<&Name>, ended: &Result<u8>, used: Option<&Usage>, t
 }
 
 /// What is said of a run that the kernel has ended processes of.
-pub fn out_of_memory(used: &Usage) -> Option<String> {
-    let memory = &used.memory;
-    let kills = memory.events.killed.filter(|&kills| kills > 0)?;
+pub fn out_of_memory(oom: Oom) -> Option<String> {
+    let kills = oom.kills.filter(|&kills| kills > 0)?;
     let processes = if kills == 1 { "a process".to_owned() } else { format!("{kills} processes") };
-    let limit = match memory.limit {
+    let limit = match oom.limit {
         Some(Bound::At(limit)) => format!("limit {}", bytes(limit)),
         Some(Bound::Max) | None => "no limit of its own".to_owned(),
     };
-    let peak = memory.peak.map(|peak| format!(", peak {}", bytes(peak))).unwrap_or_default();
+    let peak = oom.peak.map(|peak| format!(", peak {}", bytes(peak))).unwrap_or_default();
     Some(format!("the kernel ended {processes} of this run for want of memory: {limit}{peak}"))
 }
 
@@ -164,14 +163,22 @@ mod tests {
         let mut used = Usage::default();
         let plain = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
         assert_eq!((&plain["status"], &plain["signal"], &plain["oomKilled"]), (&json!(137), &json!(9), &json!(false)));
-        assert!(plain["oomKills"].is_null() && plain["error"].is_null() && out_of_memory(&used).is_none());
+        assert!(plain["oomKills"].is_null() && plain["error"].is_null());
         used.memory.events.killed = Some(1);
         (used.memory.limit, used.memory.peak) = (Some(Bound::At(64 << 20)), Some(64 << 20));
         let killed = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
         assert_eq!((&killed["oomKilled"], &killed["oomKills"]), (&json!(true), &json!(1)));
         assert_eq!((&killed["memoryLimitBytes"], &killed["wallMicroseconds"]), (&json!(67_108_864), &json!(2_000_000)));
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_said_with_limit_and_peak() {
+        let oom = Oom { kills: Some(1), limit: Some(Bound::At(64 << 20)), peak: Some(64 << 20) };
         let note = "the kernel ended a process of this run for want of memory: limit 64.0 MiB, peak 64.0 MiB";
-        assert_eq!(out_of_memory(&used).as_deref(), Some(note));
+        assert_eq!(out_of_memory(oom).as_deref(), Some(note));
+        for none in [None, Some(0)] {
+            assert_eq!(out_of_memory(Oom { kills: none, ..oom }), None);
+        }
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! What killed starts have left, and the kernel doesn't free: half-unpacked archives, the writes of `--ephemeral=disk`, and records of
-//! runs.
+//! What killed starts have left, and the kernel doesn't free: half-unpacked archives, the writes of `--ephemeral=disk`, control groups, and
+//! records of runs.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use izba_image::Cache;
+use izba_sandbox::cgroup;
 use izba_sys::signal::{self, SignalSet};
 
 use crate::args::cache::CachePlace;
 use crate::args::internal;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
+use crate::lower::group::PREFIX;
 use crate::lower::identity::usual_unpacking_maps;
 use crate::record::Runs;
 use crate::{cache_place, inside, scratch};
@@ -71,18 +73,23 @@ impl Drop for Sweeping {
     }
 }
 
-/// Sweeps while the program runs, if there is something to look at: two calls that find nothing, most of the time.
-pub fn in_background(place: &CachePlace, caller: &Caller) -> Option<Sweeping> {
-    let dir = cache_place::existing(place, caller)?;
-    let places = [dir.join("v1/making"), scratch::parent(&dir)];
-    if !places.iter().any(has_members) {
+/// Sweeps while the program runs, if there is something to look at: a few calls that find nothing, most of the time. Groups are looked for in
+/// `groups`.
+pub fn in_background(place: &CachePlace, caller: &Caller, groups: Option<cgroup::Parent>) -> Option<Sweeping> {
+    let has_work = |dir: &PathBuf| [dir.join("v1/making"), scratch::parent(dir)].iter().any(has_members);
+    let dir = cache_place::existing(place, caller).filter(has_work);
+    if dir.is_none() && groups.is_none() {
         return None;
     }
     let caller = caller.clone();
+    let work = move || {
+        drop(groups.map(|parent| cgroup::sweep(PREFIX, &parent)));
+        drop(dir.map(|dir| sweep(&dir, &caller)));
+    };
     // Signals are for the thread that passes them on.
     let before = signal::set_mask(&SignalSet::full());
     // Nobody has asked for it: what doesn't work is said by gc.
-    let sweeping = std::thread::Builder::new().spawn(move || drop(sweep(&dir, &caller))).ok();
+    let sweeping = std::thread::Builder::new().spawn(work).ok();
     signal::set_mask(&before);
     Some(Sweeping(sweeping))
 }

@@ -59,6 +59,19 @@ fn a_paused_run_can_be_ended() {
 }
 
 #[test]
+fn a_paused_run_whose_izba_was_killed_is_ended_by_who_looks() {
+    let ground = Ground::new();
+    let name = "paused-and-left";
+    let mut run = ground.named(User::Root, name, &[], "host", BUSY);
+    izba(&ground, &["pause", name]).text();
+    run.signal("KILL");
+    assert_eq!(run.status(), 137);
+    assert!(!groups_of(name).is_empty());
+    assert_eq!(izba(&ground, &["ps", "-q"]).text(), "");
+    assert!(groups_of(name).is_empty() && ground.processes().is_empty());
+}
+
+#[test]
 fn other_signals_wait_until_it_goes_on() {
     let ground = Ground::new();
     let mut run = ground.named(User::Root, "web", &[], "host", "trap 'exit 7' TERM; echo up; while :; do :; done");

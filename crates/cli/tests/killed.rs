@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +33,9 @@ const STARTS: [Start; 5] = [
     Start { options: &[], root: RootKind::Host },
     Start { options: &[], root: RootKind::Archive },
 ];
+
+/// In groups of several hierarchies, where cgroup v1 has the controllers.
+const LIMITED: Start = Start { options: &["--name", "killed", "-m", "64m"], root: RootKind::Host };
 
 /// The ground with what a start may leave on it.
 struct Scene {
@@ -89,6 +92,13 @@ impl Scene {
         self.ground.path("cache-root")
     }
 
+    /// The groups that the last start under strace has named.
+    fn groups(&self) -> BTreeSet<PathBuf> {
+        let trace = fs::read_to_string(self.ground.path("trace")).unwrap_or_default();
+        let quoted = trace.split('"').filter(|text| text.starts_with("/sys/fs/cgroup/") && text.contains("/izba-"));
+        quoted.map(|text| text.trim_end_matches("/tasks").into()).collect()
+    }
+
     /// Nothing of a start is left once gc has swept, and the next start works.
     #[track_caller]
     fn is_clean(&self, context: &str) {
@@ -107,6 +117,8 @@ impl Scene {
         let records: Vec<_> =
             fs::read_dir(self.ground.runtime(User::Root).join("runs")).into_iter().flatten().collect();
         assert!(records.is_empty(), "{context}: {records:?}");
+        let groups: Vec<_> = self.groups().into_iter().filter(|group| group.exists()).collect();
+        assert!(groups.is_empty(), "{context}: {groups:?}");
         let mounts = mounts_of(self.ground.path("").as_path());
         assert!(mounts.is_empty(), "{context}: {mounts:?}");
     }
@@ -159,6 +171,7 @@ fn killed_at_points(start: Start, step: usize) {
     }
     // How often it polls, and asks for memory, isn't the same each time.
     assert!(points >= 20 && killed * 10 >= points * 9, "killed {killed} times at {points} points");
+    assert!(!scene.groups().is_empty(), "no groups were made");
     let next = run(scene.ground.izba(User::Root).args(scene.arguments(start)));
     assert_eq!(next.status, 0, "{next:?}");
 }
@@ -189,6 +202,11 @@ fn killed_with_writes_on_disk() {
 #[test]
 fn killed_with_the_hosts_programs() {
     killed_at_points(STARTS[3], 5);
+}
+
+#[test]
+fn killed_with_limits() {
+    killed_at_points(LIMITED, 5);
 }
 
 #[test]

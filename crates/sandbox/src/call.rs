@@ -147,6 +147,8 @@ pub enum Call {
     MakeGroup { path: CString, controllers: Vec<Controller>, to: Slot },
     /// In the parent: has systemd make a scope and put the child into it, and opens the scope's group.
     StartScope { scope: Box<StartScope>, to: Slot },
+    /// In the parent: has systemd put the child into a group of this unit's.
+    AttachToUnit { bus: Address, unit: String, below: String },
     /// In the parent: openat2(2) without links, and write(2), of a group's files, as many as there are of them. One has to be there where it is
     /// `required`.
     WriteLimit { group: Slot, files: Vec<(CString, Vec<u8>)>, required: bool },

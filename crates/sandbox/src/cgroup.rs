@@ -15,12 +15,13 @@ mod own;
 mod place;
 mod setting;
 mod settings;
+mod sweep;
 pub mod systemd;
 
 pub use controller::{Controller, Version};
 pub use group::{Group, GroupError};
 pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
-pub use layout::{Above, Hierarchy, Layout, is_unified};
+pub use layout::{Above, Hierarchy, Layout, is_unified, may_enter};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
@@ -31,3 +32,4 @@ pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};
 pub use settings::Lowered;
+pub use sweep::{Swept, has_neighbours, sweep};

@@ -65,6 +65,8 @@ pub enum Failed<'a> {
     GroupFile(&'a Path),
     /// Making a process in this control group.
     IntoGroup(&'a Path),
+    /// Making a process: clone(2), EAGAIN.
+    Processes,
     /// Any other call, which an old kernel or a seccomp filter may lack.
     Other,
 }
@@ -115,6 +117,7 @@ pub fn cause(failed: Failed<'_>, errno: Errno) -> Option<Hint> {
         Failed::Group(path) => group::made(path, errno),
         Failed::GroupFile(path) => group::written(path, errno),
         Failed::IntoGroup(path) => group::entered(path, errno),
+        Failed::Processes => Some(group::full()),
         Failed::Other => None,
     }
 }

@@ -131,7 +131,7 @@ impl Facts {
             has_terminals: has_terminals(sandbox),
             cgroups: match &sandbox.cgroup {
                 ControlGroup::New(new) => Layout::look(new),
-                ControlGroup::Caller | ControlGroup::Joined(_) => Layout::default(),
+                ControlGroup::Caller | ControlGroup::Joined(_) | ControlGroup::Attached { .. } => Layout::default(),
             },
             root: root_facts(sandbox)?,
         })

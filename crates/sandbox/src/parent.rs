@@ -14,7 +14,7 @@ use izba_sys::signal::{self, SignalSet};
 use izba_sys::socket::{self, MOST_DESCRIPTORS};
 
 use crate::call::{Call, Slot};
-use crate::cgroup::{OwnGroup, Place};
+use crate::cgroup::{Bound, Group, OwnGroup, Place};
 use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
@@ -236,10 +236,21 @@ impl Parent<'_, '_> {
                 // Nothing is left: with the first process goes everything that it has made.
                 let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
                 let _reaped = wait(&self.child.pidfd);
+                let error = self.explained(error);
                 // The start's failure is what counts; an izba that sweeps finds what is left.
                 let _left = std::mem::take(&mut self.held.group).remove();
                 Err(error)
             }
+        }
+    }
+
+    /// A death without a word is explained by the group, if the kernel has ended something in it.
+    fn explained(&self, error: StartError) -> StartError {
+        let StartError::Died = error else { return error };
+        let oom = Group::open(self.held.group.place()).and_then(|group| group.oom()).unwrap_or_default();
+        match (oom.kills, oom.limit) {
+            (Some(1..), Some(Bound::At(limit))) => StartError::OutOfMemory { limit },
+            _ => error,
         }
     }
 
@@ -277,6 +288,7 @@ impl Parent<'_, '_> {
                 let change = izba_sys::mount::MountChange { set: *set, propagation: *propagation, idmap };
                 izba_sys::mount::mount_setattr(self.held.fd(*slot)?, c"", *recursive, change).map_err(Problem::Errno)
             }
+            Call::AttachToUnit { bus, unit, below } => group::attach(bus, unit, below, self.child.pid),
             Call::StartScope { scope, to } => self.held.start_scope(scope, *to, self.child.pid),
             other => self.held.call(other).map_err(Problem::Errno),
         }

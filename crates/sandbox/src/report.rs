@@ -48,6 +48,12 @@ pub enum StartError {
     /// The child ended before the program could be executed, and without a word.
     #[error("the sandbox was killed while it was set up")]
     Died,
+    /// The same, and the kernel has ended it: its group may have no more memory.
+    #[error("the sandbox ran out of memory while it was set up: its group may have {limit} bytes")]
+    OutOfMemory {
+        /// Bytes.
+        limit: u64,
+    },
     /// A step of the plan failed.
     #[error("{0}")]
     Step(Box<StepError>),
@@ -70,6 +76,10 @@ impl StartError {
             Self::Died => Some(Hint {
                 cause: "somebody has killed it, or the kernel has for want of memory".to_owned(),
                 remedy: "look at dmesg and at the memory limit of your cgroup, and try again".to_owned(),
+            }),
+            Self::OutOfMemory { .. } => Some(Hint {
+                cause: "the program's start, and our own process that attends to it, need some hundred KiB".to_owned(),
+                remedy: "a higher memory limit: 1M at least, and what the program itself needs".to_owned(),
             }),
             Self::CloneIntoGroup { group, errno } => diagnose::cause(Failed::IntoGroup(group), *errno),
             Self::Clone { namespaces, errno } => diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), *errno),
@@ -173,6 +183,7 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
         }
         Call::PivotRoot => Failed::PivotRoot,
         Call::Setns { kind, .. } => Failed::Join(Kind::ALL.into_iter().find(|known| known.clone_flag() == *kind)?),
+        Call::Fork { .. } | Call::Vfork if errno == Errno::AGAIN => Failed::Processes,
         Call::Fork { .. } | Call::Vfork if errno == Errno::NOMEM && joins(plan, Kind::Pid) => return Some(no_init()),
         // Probing tells of the caller's own user namespace only.
         Call::Fork { namespaces, .. } | Call::Unshare(namespaces) if !joins(plan, Kind::User) => {

@@ -1,16 +1,21 @@
 //! `cargo xtask bench`: izba, its peers and the kernel floor, run in turn with idle gaps (a tight loop would hide the
 //! kernel's RCU waits), so that the ratios hold although the machine drifts.
 
+mod bundle;
 mod contender;
 mod crowd;
 mod ground;
+mod limits;
 mod peers;
 mod table;
+mod view;
 
 use crate::{Outcome, setup};
 use contender::Contender;
 use ground::Ground;
 use std::time::Duration;
+use table::Heading;
+use view::View;
 
 /// How the measurement is made.
 struct Options {
@@ -18,31 +23,64 @@ struct Options {
     idle: Duration,
 }
 
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Subject {
+    Starts,
+    Listing,
+    Limits,
+    /// One view's part of it: what [`Subject::Limits`] runs itself for.
+    LimitsIn(View),
+}
+
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (listing, arguments) = match arguments.split_first() {
-        Some((first, rest)) if first == "ns" => (true, rest),
-        _ => (false, arguments),
-    };
-    let options = parse(arguments)?;
+    let (subject, rest) = subject(arguments);
+    let options = parse(rest)?;
     if !rustix::process::geteuid().is_root() {
         return Err("run the benchmark as root: it compares starts by root and, as other users, by them".into());
     }
-    setup::run()?;
-    if listing { crowd::run(&options) } else { starts(&options) }
+    match subject {
+        Subject::LimitsIn(view) => return limits::run_in(view, &options),
+        Subject::Starts | Subject::Listing | Subject::Limits => setup::run()?,
+    }
+    match subject {
+        Subject::Listing => crowd::run(&options),
+        Subject::Limits => limits::run(&options),
+        Subject::Starts | Subject::LimitsIn(_) => starts(&options),
+    }
+}
+
+fn subject(arguments: &[String]) -> (Subject, &[String]) {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).take(2).collect();
+    let (subject, count) = match words[..] {
+        ["ns", ..] => (Subject::Listing, 1),
+        ["limits", word] if View::named(word).is_some() => {
+            (View::named(word).map_or(Subject::Limits, Subject::LimitsIn), 2)
+        }
+        ["limits", ..] => (Subject::Limits, 1),
+        _ => (Subject::Starts, 0),
+    };
+    (subject, arguments.get(count..).unwrap_or_default())
 }
 
 /// Starts of a program.
 fn starts(options: &Options) -> Outcome {
     let ground = Ground::prepare()?;
-    let (contenders, absent) = peers::present(peers::line_up(&ground)?);
+    let heading = Heading { what: "start and end of `true`", beside: "× floor", tools: &["bwrap", "unshare"] };
+    compare(&ground, peers::line_up(&ground)?, &heading, options)
+}
+
+/// Measures those that work here, and prints the table and who isn't in it.
+fn compare(ground: &Ground, line_up: Vec<Contender>, heading: &Heading<'_>, options: &Options) -> Outcome {
+    let (contenders, absent) = peers::present(line_up);
     if contenders.is_empty() {
         return Err("nothing to measure".into());
     }
     eprintln!("bench: {} programs, {} rounds", contenders.len(), options.runs);
     let samples = measure(&contenders, options)?;
     let peaks = contenders.iter().map(|contender| contender.peak(&ground.peak)).collect::<Vec<_>>();
-    table::print("start and end of `true`", "× floor", &contenders, &samples, &peaks);
-    report_absent(&absent, &ground)
+    table::print(heading, &contenders, &samples, &peaks);
+    report_absent(&absent, ground)
 }
 
 /// A peer that isn't on this machine, or can't work here, is only named. izba has to work.

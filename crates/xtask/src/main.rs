@@ -20,9 +20,10 @@ Usage: cargo xtask COMMAND
   setup                            install what the tests and the benchmark need (Debian, as root)
   test [-- FILTER]                 set up, check format and lints, run every test, check that nothing was left behind;
                                    with FILTER: only the tests that match it, and the check for leftovers
-  bench [ns] [--runs N] [--idle-ms N]
+  bench [ns|limits] [--runs N] [--idle-ms N]
                                    time izba beside its peers and the kernel floor; prints a table
                                    ns: `izba ns list` beside lsns, with 5,000 processes in 1,000 namespaces
+                                   limits: starts with memory, pids and CPU limits, beside runc and crun, on cgroup v1 and v2
   vm [OPTION]... -- COMMAND [ARGUMENT]...
                                    run a command (one word: a shell command line) in a throw-away Linux with pure cgroup v2, as
                                    root; its output and exit status are the command's (124: time is up, 125: the machine failed).

@@ -10,6 +10,7 @@ const PACKAGES: &[&str] = &[
     "attr",
     "bubblewrap",
     "busybox-static",
+    "crun",
     "dbus",
     "dbus-user-session",
     "debootstrap",
@@ -143,6 +144,12 @@ pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) home: String,
+}
+
+impl Account {
+    pub(crate) fn root() -> Self {
+        Self { name: "root".into(), uid: 0, gid: 0, home: "/root".into() }
+    }
 }
 
 /// Looks a user up in /etc/passwd.

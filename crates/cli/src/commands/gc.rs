@@ -1,8 +1,11 @@
 //! `izba gc`.
 
+use izba_sandbox::cgroup::{self, Parent};
+
 use crate::args::cache::GcArgs;
 use crate::caller::Caller;
-use crate::failure::{FAILED, Result};
+use crate::failure::{FAILED, Failure, Result};
+use crate::lower::group::PREFIX;
 use crate::sweep::Swept;
 use crate::{cache_place, output, sweep};
 
@@ -10,15 +13,17 @@ use crate::{cache_place, output, sweep};
 pub fn run(args: &GcArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     let records = sweep::records(&caller);
+    let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, &Parent::Nearest);
     let dir = cache_place::existing(&args.place, &caller);
-    let swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;
+    let mut swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;
+    swept.failures.extend(failed.iter().map(|error| Failure::from_error(error)));
     output::print(|out| {
-        if swept.archives + swept.scratch + records == 0 {
+        if swept.archives + swept.scratch + groups + records == 0 {
             writeln!(out, "nothing was left")?;
         } else {
             writeln!(
                 out,
-                "removed {} unfinished archives, {} directories of writes and {records} records of runs",
+                "removed {} unfinished archives, {} directories of writes, {groups} control groups and {records} records of runs",
                 swept.archives, swept.scratch
             )?;
         }

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use izba_sandbox::account::{Account, Accounts, UserSpec, Who};
 use izba_sandbox::capability::Capabilities;
-use izba_sandbox::cgroup::ControlGroup;
+use izba_sandbox::cgroup::{ControlGroup, Membership, may_enter};
 use izba_sandbox::idmap::{IdMap, IdMaps, MapWriter};
 use izba_sandbox::namespace::{Kind, Namespace, Namespaces};
 use izba_sandbox::rlimit::Rlimit;
@@ -17,6 +17,7 @@ use izba_sys::credential::{self, CapabilitySet};
 use izba_sys::path::{CWD, Mode, OFlags, openat};
 
 use super::environment::Environment;
+use super::group::bus;
 use super::process::{DEFAULT_PATH, candidates, cwd, terminal, words};
 use super::{Lowered, c_string, identity};
 use crate::args::named::ExecArgs;
@@ -37,7 +38,7 @@ pub fn lower(args: &ExecArgs, caller: &Caller, record: &Record, program: Borrowe
     // Nothing is mounted: the run's own are there.
     sandbox.system = SystemMounts::Caller;
     sandbox.requires = Some(program.as_raw_fd());
-    sandbox.cgroup = record.cgroup.as_ref().map_or(ControlGroup::Caller, Cgroup::joined);
+    sandbox.cgroup = group(record, caller)?;
     let may_raise = namespaces.is_shared(Kind::User)
         && credential::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
     let own: Vec<Rlimit> = Rlimit::own().collect();
@@ -45,6 +46,22 @@ pub fn lower(args: &ExecArgs, caller: &Caller, record: &Record, program: Borrowe
     sandbox.process = process(args, caller, &record.intent, &account, limits)?;
     sandbox.namespaces = namespaces;
     Ok(Lowered { sandbox, user: account.name, notes })
+}
+
+/// The groups that the program is in, which may be below the run's own. A run without groups of its own is where its izba was.
+fn group(record: &Record, caller: &Caller) -> Result<ControlGroup> {
+    let Some(Cgroup(place)) = &record.cgroup else { return Ok(ControlGroup::Caller) };
+    let joined = Membership::of(record.program.pid).map_err(|error| {
+        Failure::new(format!("cannot join the groups of the run {}", record.name)).caused_by(&error)
+    })?;
+    match (&place.unit, &place.unified, &joined.unified) {
+        (Some(unit), Some(top), Some(dir)) if !may_enter(dir) => {
+            let below = dir.strip_prefix(top).unwrap_or(Path::new("")).display().to_string();
+            let below = if below.is_empty() { below } else { format!("/{below}") };
+            Ok(ControlGroup::Attached { bus: bus(caller)?, unit: unit.name.clone(), below })
+        }
+        _ => Ok(ControlGroup::Joined(joined)),
+    }
 }
 
 /// chroot(2) is a process's own, so the mount namespace doesn't lead to it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use izba_sandbox::cgroup::{ControlGroup, Manager, Membership, Place, Unit};
+use izba_sandbox::cgroup::{Manager, Place, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::Text;
@@ -18,13 +18,6 @@ impl Cgroup {
     /// `None` where no group was made.
     pub fn of(place: &Place) -> Option<Self> {
         place.dirs().next().map(|_| Self(place.clone()))
-    }
-
-    /// For a second program.
-    pub fn joined(&self) -> ControlGroup {
-        let unified = self.0.unified.clone();
-        let v1 = self.0.dirs().filter(|dir| Some(*dir) != unified.as_deref()).map(Path::to_owned).collect();
-        ControlGroup::Joined(Membership { unified, v1 })
     }
 }
 

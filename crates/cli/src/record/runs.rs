@@ -9,10 +9,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use izba_sandbox::cgroup::remove_abandoned;
 use izba_sys::Errno;
 use izba_sys::path::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat};
 
-use super::{Name, Record};
+use super::{Cgroup, Name, Record};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::private_dir::{self, DIRECTORY};
@@ -108,9 +109,22 @@ impl Runs {
             flock(&gate, FlockOperation::NonBlockingLockExclusive)?;
             let dir = openat(&self.fd, name.as_str(), DIRECTORY, Mode::empty())?;
             flock(&dir, FlockOperation::NonBlockingLockShared)?;
-            if self.is_named(&dir, name) { self.remove(&dir, name) } else { Err(Errno::NOENT) }
+            if !self.is_named(&dir, name) {
+                return Err(Errno::NOENT);
+            }
+            self.remove_group(&dir, name);
+            self.remove(&dir, name)
         };
         swept().is_ok()
+    }
+
+    /// The group of a run whose izba was killed, with what is still in it: a paused init doesn't notice that izba has ended.
+    fn remove_group(&self, dir: &OwnedFd, name: &Name) {
+        let Ok(Some(Record { cgroup: Some(Cgroup(place)), .. })) = read(dir, &self.path_of(name)) else { return };
+        for group in place.dirs() {
+            // What can't be removed is found again by izba gc.
+            let _removed = remove_abandoned(group);
+        }
     }
 
     /// Is this the directory of that name still?

@@ -163,6 +163,13 @@ impl Ground {
         pids.filter(|&pid: &i32| pid != own && self.is_ours(pid)).collect()
     }
 
+    /// What a killed izba has left, its groups too, is removed by who looks.
+    fn sweep(&self) {
+        for user in User::ALL.into_iter().filter(|user| self.path(&format!("run-{}/runs", user.name())).exists()) {
+            run(self.izba(user).args(["ps", "-q"]));
+        }
+    }
+
     fn is_ours(&self, pid: i32) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|&byte| byte == 0).any(|entry| entry == self.marker.as_bytes())
@@ -192,6 +199,7 @@ fn own(path: &Path, user: User) {
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        self.sweep();
         let _removed = fs::remove_dir_all(&self.dir);
         if std::thread::panicking() {
             return;

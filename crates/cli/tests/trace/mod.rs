@@ -12,7 +12,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn parse(json: &str) -> Self {
-        let plan: Value = serde_json::from_str(json).unwrap();
+        let json = process_of_groups(json).map_or_else(|| json.to_owned(), |pid| with_any_process(json, pid));
+        let plan: Value = serde_json::from_str(&json).unwrap();
         let mut parent = Vec::new();
         let mut child = Vec::new();
         for step in plan["steps"].as_array().unwrap() {
@@ -62,6 +63,17 @@ fn split(text: &str, separator: &str) -> Vec<String> {
     parts
 }
 
+/// Groups are named after izba's process, which is another one at each start.
+pub fn with_any_process(text: &str, pid: &str) -> String {
+    text.replace(&format!("/izba-{pid}"), "/izba-PID")
+}
+
+/// The process in the names of a plan's groups, if it makes any.
+pub fn process_of_groups(plan: &str) -> Option<&str> {
+    let (_, rest) = plan.split_once("/izba-")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()
+}
+
 /// A call of the plan: names of slots go, for a trace has numbers there.
 fn planned(call: &str) -> String {
     let (call, comment) = call.split_once(" # ").unwrap_or((call, ""));
@@ -71,8 +83,16 @@ fn planned(call: &str) -> String {
             let count = comment.split(' ').next().filter(|count| !count.is_empty()).unwrap_or("1");
             format!("{name} {count} descriptors")
         }
+        "bpf" => shown(&name, &[arguments[0].clone(), without_target(&arguments[1])]),
         _ => shown(&name, &arguments.iter().map(|argument| without_slot(argument)).collect::<Vec<_>>()),
     }
+}
+
+/// The group that a BPF program is attached to.
+fn without_target(attributes: &str) -> String {
+    let Some((before, rest)) = attributes.split_once("target_fd={") else { return attributes.to_owned() };
+    let (_, after) = rest.split_once('}').unwrap();
+    format!("{before}target_fd={{}}{after}")
 }
 
 fn without_slot(argument: &str) -> String {
@@ -80,8 +100,12 @@ fn without_slot(argument: &str) -> String {
     if slot(argument) {
         return "{}".to_owned();
     }
-    match argument.split_once("userns_fd=").filter(|(_, fd)| fd.starts_with('{')) {
-        Some((before, _)) => format!("{before}userns_fd={{}}}}"),
+    let named = ["userns_fd=", ", cgroup="].into_iter().find_map(|name| {
+        let (before, _) = argument.split_once(name).filter(|(_, fd)| fd.starts_with('{'))?;
+        Some(format!("{before}{name}{{}}}}"))
+    });
+    match named {
+        Some(named) => named,
         None if argument.starts_with("child_stack=") => "child_stack={}".to_owned(),
         None => argument.to_owned(),
     }
@@ -112,14 +136,16 @@ pub struct Trace {
     pub child: Vec<String>,
     /// What a process did after it had made the next one.
     supervising: Vec<String>,
+    /// What izba did to groups when the program ran.
+    afterwards: Vec<String>,
 }
 
 impl Trace {
     pub fn parse(text: &str) -> Self {
         let (order, calls) = by_process(text);
         let izba = order[0];
-        let first = calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made");
-        let parent = &calls[&izba][first..];
+        let (before, parent) =
+            calls[&izba].split_at(calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made"));
         let pid: i32 = parent[0].result.parse().unwrap();
         let made_by_izba: Vec<i32> =
             parent.iter().filter(|call| is_clone(call)).filter_map(|call| call.result.parse().ok()).collect();
@@ -140,7 +166,24 @@ impl Trace {
                 supervising.extend(calls[end + 1..].iter().map(|call| call.name.clone()));
             }
         }
-        Self { parent: of_parent(parent, pid, &calls), child: merged(child), supervising }
+        let (parent, after) = parent.split_at(heard_out(parent));
+        let mut both = of_groups(before);
+        both.extend(of_parent(parent, pid, &calls));
+        let general = |calls: Vec<String>| calls.iter().map(|call| with_any_process(call, &izba.to_string())).collect();
+        let afterwards = general(after.iter().filter(|call| changes_groups(call)).map(done).collect());
+        Self { parent: general(both), child: general(merged(child)), supervising, afterwards }
+    }
+
+    /// Of groups, izba removes those that it has made, the last first, and does nothing else to any.
+    #[track_caller]
+    pub fn groups_are_removed(&self) {
+        let made = self.parent.iter().filter_map(|call| {
+            let path = call.strip_prefix("mkdirat(AT_FDCWD, ")?.strip_suffix(", 01755)")?;
+            Some(format!("rmdir({path})"))
+        });
+        let mut made: Vec<String> = made.collect();
+        made.reverse();
+        assert_eq!(self.afterwards, made);
     }
 
     /// It watches and reaps; whatever else it did would be missing in the plan.
@@ -238,6 +281,37 @@ fn is_new_sandbox(call: &Made) -> bool {
     call.name == "clone3" && call.arguments[0].contains("CLONE_PIDFD") && !call.arguments[0].contains("CLONE_VM")
 }
 
+/// Does it do more to a control group than look at it?
+fn changes_groups(call: &Made) -> bool {
+    const LOOKS: [&str; 8] = ["access", "faccessat", "faccessat2", "stat", "statx", "newfstatat", "statfs", "readlink"];
+    let looks =
+        LOOKS.contains(&call.name.as_str()) || (call.name == "openat" && call.arguments[2].starts_with("O_RDONLY"));
+    !looks && call.arguments.iter().any(|argument| argument.starts_with("\"/sys/fs/cgroup"))
+}
+
+/// What the parent does to groups before there is a child: all that isn't bookkeeping, from the first call that changes one on.
+fn of_groups(before: &[Made]) -> Vec<String> {
+    const PREPARING: [&str; 5] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat"];
+    let first = before.iter().position(changes_groups).unwrap_or(before.len());
+    let bookkeeping = |call: &&Made| {
+        is_neutral(call)
+            || BOOKKEEPING.contains(&call.name.as_str())
+            || PREPARING.contains(&call.name.as_str())
+            || names_memory(call)
+    };
+    before[first..].iter().filter(|call| !bookkeeping(call)).map(done).collect()
+}
+
+/// Where the parent hears that the program is executed: there its part ends.
+fn heard_out(calls: &[Made]) -> usize {
+    calls.iter().rposition(|call| call.name == "recvmsg" && call.result == "0").unwrap_or(calls.len())
+}
+
+/// So that it is shown in /proc/PID/maps.
+fn names_memory(call: &Made) -> bool {
+    call.name == "prctl" && call.arguments[0].starts_with("0x41555856")
+}
+
 /// Closing a descriptor changes nothing but our own table, and the standard library looks before it closes.
 fn is_neutral(call: &Made) -> bool {
     // openat2(2), EAGAIN: something else on the machine was mounted or renamed meanwhile, and it is asked again.
@@ -251,7 +325,7 @@ fn is_neutral(call: &Made) -> bool {
 fn descriptors(name: &str) -> &'static [usize] {
     match name {
         "open_tree" | "fsconfig" | "fsmount" | "mount_setattr" | "openat2" | "openat" | "mkdirat" | "mknodat"
-        | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" => &[0],
+        | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" | "flock" => &[0],
         "move_mount" => &[0, 2],
         "symlinkat" => &[1],
         _ => &[],
@@ -269,8 +343,12 @@ fn done(call: &Made) -> String {
         *argument = argument.replace("|O_LARGEFILE", "").replace(" /* MS_??? */", "");
     }
     match call.name.as_str() {
-        "clone3" => arguments = vec![format!("{}}}", arguments[0].split(", ").next().unwrap())],
+        "clone3" => {
+            let group = if arguments[0].contains(", cgroup=") { ", cgroup={}" } else { "" };
+            arguments = vec![format!("{}{group}}}", arguments[0].split(", ").next().unwrap())];
+        }
         "clone" => arguments = vec!["child_stack={}".to_owned(), arguments[1].clone()],
+        "bpf" => arguments = vec![arguments[0].clone(), attributes(&arguments[1])],
         "fstat" | "fstatfs" => arguments.truncate(1),
         "execve" => "ENV".clone_into(&mut arguments[2]),
         "mount_setattr" => arguments[3] = with_user_namespace(&arguments[3]),
@@ -286,6 +364,19 @@ fn done(call: &Made) -> String {
         _ => {}
     }
     shown(&call.name, &arguments)
+}
+
+/// Those of bpf(2) that say what is loaded, and onto what it is attached.
+fn attributes(all: &str) -> String {
+    let kept = split(all.trim_matches(['{', '}']), ", ").into_iter().filter_map(|field| {
+        let (name, value) = field.split_once('=')?;
+        match name {
+            "prog_type" | "insn_cnt" | "attach_type" => Some(format!("{name}={value}")),
+            "target_fd" => Some("target_fd={}".to_owned()),
+            _ => None,
+        }
+    });
+    format!("{{{}}}", kept.collect::<Vec<_>>().join(", "))
 }
 
 fn with_user_namespace(change: &str) -> String {
@@ -365,14 +456,11 @@ const BOOKKEEPING: [&str; 17] = [
     "sigaltstack",
 ];
 
-/// The parent's part ends when it hears that the program is executed.
 fn of_parent(calls: &[Made], child: i32, all: &HashMap<i32, Vec<Made>>) -> Vec<String> {
-    let end = calls.iter().rposition(|call| call.name == "recvmsg" && call.result == "0").unwrap_or(calls.len());
     let helper_files = |call: &Made| call.name == "openat" && call.arguments[1] == "\"/dev/null\"";
-    let naming_memory = |call: &Made| call.name == "prctl" && call.arguments[0].starts_with("0x41555856");
     let mut list = Vec::new();
-    for call in &calls[..end] {
-        if is_neutral(call) || BOOKKEEPING.contains(&call.name.as_str()) || helper_files(call) || naming_memory(call) {
+    for call in calls {
+        if is_neutral(call) || BOOKKEEPING.contains(&call.name.as_str()) || helper_files(call) || names_memory(call) {
             continue;
         }
         let text =

@@ -157,6 +157,9 @@ impl Text<'_> {
                 };
                 format!("clone3({{flags={flags}, cgroup={}}})", self.slot(*group))
             }
+            Call::AttachToUnit { bus, unit, below } => {
+                format!("AttachProcessesToUnit(\"{unit}\", \"{below}\", [child]) on {bus}")
+            }
             Call::StartScope { scope, .. } => {
                 let properties: Vec<&str> = scope.properties.iter().map(|property| property.name).collect();
                 format!(
@@ -179,8 +182,11 @@ impl Text<'_> {
                     self.slot(*group)
                 )
             }
-            Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => {
-                format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path))
+            Call::MakeGroupAbove { path } => format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path)),
+            Call::MakeGroup { path, .. } => {
+                let path = quoted(path);
+                let open = format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
+                format!("mkdirat(AT_FDCWD, {path}, 01755); {open}; {open}; flock({{lock}}, LOCK_EX|LOCK_NB)")
             }
             _ => return None,
         })

@@ -13,6 +13,16 @@ pub enum ControlGroup {
     Caller,
     /// Others that exist already.
     Joined(Membership),
+    /// A group of a unit of systemd's, which puts the first process there: for who may not do that, as its own group isn't in what was delegated
+    /// to it. cgroups(7), "delegation containment".
+    Attached {
+        /// The bus that it is asked on.
+        bus: Address,
+        /// The unit.
+        unit: String,
+        /// Which group of the unit's: `/inner`, or nothing for its own.
+        below: String,
+    },
     /// A new one, which goes with the sandbox.
     New(Box<NewGroup>),
 }

@@ -63,11 +63,7 @@ impl Layout {
             Driver::Files(parent) => parent,
             Driver::Systemd { bus, .. } => return Self::of_systemd(bus.manager(), new, &needed),
         };
-        let unified = unified_mount().map(|top| {
-            let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
-            let above = Path::new(own).parent().unwrap_or(Path::new("/"));
-            unified(&top, below(&top, parent, above), !needed.is_empty())
-        });
+        let unified = unified_hierarchy(&own, parent, !needed.is_empty());
         let missing = needed.into_iter().filter(|&controller| match &unified {
             // Every group of v2 can be stopped.
             Some(unified) if controller == Controller::Freezer => !unified.writable,
@@ -101,6 +97,14 @@ impl Layout {
         Self { unified, v1: Vec::new(), drivers }
     }
 
+    /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
+    pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
+        let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
+        all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
+    }
+
     /// Where a controller is, if it is anywhere.
     pub fn version(&self, controller: Controller) -> Option<Version> {
         if self.v1.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
@@ -123,6 +127,16 @@ impl Hierarchy {
 /// Is cgroup v2 all there is? systemd's scopes are for that.
 pub fn is_unified() -> bool {
     is_mounted(Path::new(MOUNTED), CGROUP2_MAGIC)
+}
+
+/// May the caller make a process in this cgroup v2 group? Whose the group is doesn't decide: who puts a process elsewhere has to have the right to
+/// write the `cgroup.procs` of the nearest group above both its own and the other one. cgroups(7), "delegation containment".
+pub fn may_enter(group: &Path) -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+    let Some(own) = unified_mount().map(|top| top.join(own.trim_start_matches('/'))) else { return false };
+    let above = group.ancestors().find(|above| own.starts_with(above));
+    above.is_some_and(|above| may_write(&above.join("cgroup.procs")))
 }
 
 /// Of a pure cgroup v2 system, or of a hybrid one.
@@ -148,6 +162,13 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
         Parent::Nearest => Path::new("/"),
         Parent::Path(path) => path,
     }
+}
+
+fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
+    let top = unified_mount()?;
+    let own = memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
+    let above = Path::new(own).parent().unwrap_or(Path::new("/"));
+    Some(unified(&top, below(&top, parent, above), limited))
 }
 
 fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {

@@ -13,8 +13,13 @@ use super::{Controller, Group, Place, Unit};
 /// How long the kernel may take to let go of processes that have been killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often another izba may sweep what we have just made, before we have it locked.
-const TRIES: u32 = 10;
+/// The sticky bit, which mkdir(2) sets at once, says that a group is one of ours: nothing else gives it to a group, so that neither a scope of systemd's
+/// nor what somebody else has called alike is taken for abandoned.
+const MODE: u32 = 0o1755;
+
+/// How often a name is tried that another izba is just sweeping, or sweeps before we have locked what we have just made.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A group that was made for a sandbox. Every directory of it is locked (flock(2)) as long as this lives: the kernel drops the lock with its
 /// holder, so a group that has none was left behind ([`remove_abandoned`]).
@@ -49,11 +54,7 @@ impl OwnGroup {
     /// Makes the directory for these v1 controllers, or, without any, the one in the cgroup v2 hierarchy. What a killed process has left there
     /// is removed first.
     pub(crate) fn make(&mut self, path: &Path, controllers: &[Controller]) -> Result<OwnedFd, Errno> {
-        let made = match make_locked(path) {
-            Err(Errno::EXIST) if remove_abandoned(path) => make_locked(path),
-            made => made,
-        };
-        let (dir, lock) = made?;
+        let (dir, lock) = make_locked(path)?;
         self.locks.push(lock);
         match controllers {
             [] => self.place.unified = Some(path.to_owned()),
@@ -84,8 +85,12 @@ impl OwnGroup {
     }
 
     /// The usual end: nobody is in it any more, and nothing was made below it. Was that all?
+    ///
+    /// The cgroup v2 directory, which is the first to be made, is the last to go: who looks for what was left looks there.
     fn remove_empty(&self) -> bool {
-        let removed = self.place.dirs().filter(|dir| rmdir(*dir).is_ok()).count() == self.place.dirs().count();
+        let mut dirs: Vec<&Path> = self.place.dirs().collect();
+        dirs.reverse();
+        let removed = dirs.iter().filter(|dir| rmdir(**dir).is_ok()).count() == dirs.len();
         for above in self.above.iter().rev() {
             // Others may have groups there by now.
             let _in_use = rmdir(above);
@@ -103,16 +108,32 @@ impl Drop for OwnGroup {
 /// The directory, and a descriptor of it that holds the lock.
 fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
     for _ in 0..TRIES {
-        mkdirat(CWD, path, Mode::from_raw_mode(0o755))?;
-        let dir = open(path).and_then(|dir| Ok((dir, open(path)?)));
-        if let Ok((dir, lock)) = dir
-            && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && is_at(&lock, path)
-        {
-            return Ok((dir, lock));
+        match mkdirat(CWD, path, Mode::from_raw_mode(MODE)) {
+            Ok(()) => match lock(path) {
+                Ok(None) => {}
+                Ok(Some(locked)) => return Ok(locked),
+                Err(errno) => {
+                    let _empty = rmdir(path);
+                    return Err(errno);
+                }
+            },
+            Err(Errno::EXIST) if open(path).is_ok_and(|dir| !is_ours(&dir)) => return Err(Errno::EXIST),
+            Err(Errno::EXIST) if matches!(remove_abandoned(path), Ok(true)) => {}
+            Err(Errno::EXIST) => std::thread::sleep(PAUSE),
+            Err(errno) => return Err(errno),
         }
     }
     Err(Errno::EXIST)
+}
+
+/// `None` where somebody sweeps it.
+fn lock(path: &Path) -> Result<Option<(OwnedFd, OwnedFd)>, Errno> {
+    let (dir, lock) = match open(path).and_then(|dir| Ok((dir, open(path)?))) {
+        Err(Errno::NOENT) => return Ok(None),
+        opened => opened?,
+    };
+    let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&lock, path);
+    Ok(locked.then_some((dir, lock)))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
@@ -124,15 +145,78 @@ fn is_at(dir: &OwnedFd, path: &Path) -> bool {
     matches!((fstat(dir.as_fd()), stat(path)), (Ok(opened), Ok(found)) if opened.st_ino == found.st_ino)
 }
 
-/// Ends what is left in a directory of a group whose maker has ended without doing it, and removes it. `false` where somebody holds its lock, or it
-/// can't be removed.
-pub fn remove_abandoned(path: &Path) -> bool {
-    let Ok(dir) = open(path) else { return false };
-    let abandoned = flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
-    abandoned && (rmdir(path).is_ok() || remove_occupied(path))
+/// Ends what is left in a directory of a group whose maker has ended without doing it, and removes it. `false` where the maker holds its lock,
+/// somebody else removes it, or it is none that an [`OwnGroup`] has made.
+///
+/// # Errors
+/// What is left can't be removed, and why.
+pub fn remove_abandoned(path: &Path) -> Result<bool, RemoveError> {
+    let Ok(dir) = open(path) else { return Ok(false) };
+    let abandoned = is_ours(&dir) && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
+    if !abandoned || rmdir(path).is_ok() {
+        return Ok(abandoned);
+    }
+    // Its version is seen from the file system that it is in.
+    let place = Place { unified: Some(path.to_owned()), ..Place::default() };
+    let group = Group::open(&place).map_err(|error| RemoveError { errors: vec![error] })?;
+    group.remove(PATIENCE).map(|()| true)
 }
 
-fn remove_occupied(path: &Path) -> bool {
-    let place = Place { unified: Some(path.to_owned()), ..Place::default() };
-    Group::open(&place).is_ok_and(|group| group.remove(PATIENCE).is_ok())
+fn is_ours(dir: &OwnedFd) -> bool {
+    fstat(dir.as_fd()).is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::SVTX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn top() -> &'static Path {
+        let tops = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        tops.into_iter().find(|top| top.join("cgroup.procs").exists()).unwrap()
+    }
+
+    #[test]
+    fn what_is_just_being_made_survives_sweeping() {
+        let path = top().join(format!("izba-test-own-{}", std::process::id()));
+        let done = AtomicBool::new(false);
+        let swept = std::thread::scope(|scope| {
+            let sweepers = [0, 1].map(|_| {
+                scope.spawn(|| {
+                    let mut swept = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        swept += u32::from(remove_abandoned(&path).unwrap());
+                    }
+                    swept
+                })
+            });
+            for _ in 0..300 {
+                let mut group = OwnGroup::default();
+                let dir = group.make(&path, &[]).unwrap();
+                assert!(is_at(&dir, &path));
+                // As if it were killed: the locks go, and the directory stays.
+                group.place = Place::default();
+            }
+            done.store(true, Ordering::Relaxed);
+            sweepers.map(|sweeper| sweeper.join().unwrap()).iter().sum::<u32>()
+        });
+        assert!(swept > 0, "the sweepers have never met a group");
+        remove_abandoned(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_name_that_is_held_is_not_had() {
+        let path = top().join(format!("izba-test-held-{}", std::process::id()));
+        let (mut first, mut second) = (OwnGroup::default(), OwnGroup::default());
+        first.make(&path, &[]).unwrap();
+        assert_eq!(second.make(&path, &[]).unwrap_err(), Errno::EXIST);
+        assert!(!remove_abandoned(&path).unwrap());
+        first.remove().unwrap();
+        second.make(&path, &[]).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
 }

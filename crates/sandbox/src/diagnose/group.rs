@@ -12,7 +12,7 @@ pub(super) fn made(path: &Path, errno: Errno) -> Option<Hint> {
     Some(match errno {
         Errno::EXIST => Hint::new(
             format!("there is a group {shown} already, which isn't this run's"),
-            "choose another --name, or remove the group (rmdir), if nobody needs it",
+            "remove the group (rmdir), if nobody needs it, and try again",
         ),
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Hint::new(
             "you may not make groups there",
@@ -95,9 +95,15 @@ pub(super) fn entered(path: &Path, errno: Errno) -> Option<Hint> {
             Hint::new(format!("{shown} is in a threaded subtree, which takes no processes"), "name another group")
         }
         Errno::NODEV => Hint::new(format!("{shown} has been removed meanwhile"), "try again"),
-        Errno::AGAIN => {
-            Hint::new("there are as many processes as you or the group may have", "raise --pids-limit or ulimit -u")
-        }
+        Errno::AGAIN => full(),
         _ => return None,
     })
+}
+
+/// No further process.
+pub(super) fn full() -> Hint {
+    Hint::new(
+        "there are as many processes as the group, one above it (pids.max) or the user (RLIMIT_NPROC) may have; our own init is one, the program is another",
+        "raise --pids-limit, which has to be 2 at least, or ulimit -u",
+    )
 }

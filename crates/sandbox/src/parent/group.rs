@@ -10,7 +10,7 @@ use izba_sys::{Errno, process};
 
 use super::{Done, empty_slots};
 use crate::call::{At, Call, Resolve, Slot, StartScope};
-use crate::cgroup::systemd::{PATIENCE, Scope, Systemd};
+use crate::cgroup::systemd::{Address, PATIENCE, Scope, Systemd};
 use crate::cgroup::{OwnGroup, Unit, device};
 use crate::child::write_once;
 use crate::plan::{Plan, Step};
@@ -110,6 +110,13 @@ impl Held {
         }
         if written { Ok(()) } else { Err(Errno::NOENT) }
     }
+}
+
+/// Has systemd put the child into a unit that is there.
+pub(super) fn attach(bus: &Address, unit: &str, below: &str, child: i32) -> Result<(), Problem> {
+    let attached =
+        Systemd::connect(bus, PATIENCE).and_then(|mut systemd| systemd.attach(unit, below, &[child.unsigned_abs()]));
+    attached.map_err(|error| Problem::Systemd(Box::new(error)))
 }
 
 fn host(path: &CStr) -> &Path {

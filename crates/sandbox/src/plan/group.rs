@@ -33,6 +33,11 @@ impl Planner<'_> {
                 }
                 self.joined_v1.extend(membership.v1.iter().cloned());
             }
+            ControlGroup::Attached { bus, unit, below } => {
+                let attach = Call::AttachToUnit { bus: bus.clone(), unit: unit.clone(), below: below.clone() };
+                let title = format!("have systemd put the child into {unit}{below}");
+                self.outside.push(Step { title, shell: None, calls: vec![attach] });
+            }
             ControlGroup::New(new) => self.new_group(new)?,
         }
         Ok(())

@@ -26,7 +26,7 @@ impl Planner<'_> {
     }
 
     fn waits_for_parent(&self) -> bool {
-        self.is_new(Kind::User) || self.is_put_into_scope()
+        self.is_new(Kind::User) || self.waits_for_systemd()
     }
 
     fn map_ids(&mut self, maps: &IdMaps) {

@@ -187,6 +187,7 @@ fn the_default_plan_of_root_is_this_one() {
             "hear of children that end",
             "show no arguments of the caller's",
             "clear the umask",
+            "make the cgroup namespace",
             "hide from ptrace(2)",
             "make every mount private",
             "open the root /srv/root",

@@ -3,7 +3,8 @@
 use super::contender::Contender;
 use super::ground::Ground;
 use super::peers::program;
-use super::{Options, measure, table};
+use super::table::{self, Heading};
+use super::{Options, measure};
 use crate::Outcome;
 use crate::setup::Account;
 use std::ffi::OsString;
@@ -43,7 +44,7 @@ impl Drop for Crowd {
 /// lsns comes first: the ratios are to it.
 pub(super) fn run(options: &Options) -> Outcome {
     let ground = Ground::prepare()?;
-    let root = Account { name: "root".into(), uid: 0, gid: 0, home: "/root".into() };
+    let root = Account::root();
     let entry = |name: &str, program: &Path, arguments: &[&str]| Contender {
         name: name.into(),
         program: program.into(),
@@ -62,6 +63,7 @@ pub(super) fn run(options: &Options) -> Outcome {
     let samples = measure(&contenders, options)?;
     let peaks = contenders.iter().map(|contender| contender.peak(&ground.peak)).collect::<Vec<_>>();
     drop(crowd);
-    table::print("5,000 processes, 1,000 namespaces", "× lsns", &contenders, &samples, &peaks);
+    let heading = Heading { what: "5,000 processes, 1,000 namespaces", beside: "× lsns", tools: &["lsns"] };
+    table::print(&heading, &contenders, &samples, &peaks);
     Ok(())
 }

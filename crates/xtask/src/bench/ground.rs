@@ -39,6 +39,13 @@ impl Ground {
         Ok(ground)
     }
 
+    /// A directory for what one peer needs.
+    pub(super) fn directory(&self, name: &str) -> Outcome<PathBuf> {
+        let path = self.directory.join(name);
+        fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
     /// A root directory that holds busybox and nothing else, owned by the user that it is for.
     pub(super) fn root_for(&self, account: &Account) -> Outcome<PathBuf> {
         let root = self.directory.join(format!("root-{}", account.name));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Kernel paths that izba masks and a peer can be told to mask.
-const MASKED: &[&str] = &[
+pub(super) const MASKED: &[&str] = &[
     "/proc/acpi",
     "/proc/kcore",
     "/proc/keys",
@@ -22,7 +22,7 @@ const MASKED: &[&str] = &[
 
 /// Everyone who could take part. The floor comes first: the ratios are to it.
 pub(super) fn line_up(ground: &Ground) -> Outcome<Vec<Contender>> {
-    let root = Account { name: "root".into(), uid: 0, gid: 0, home: "/root".into() };
+    let root = Account::root();
     let mut contenders = Vec::new();
     for account in [Some(root), setup::account(setup::USER_WITH_RANGES), setup::account(setup::USER_WITHOUT)] {
         let Some(account) = account else { continue };
@@ -63,12 +63,12 @@ pub(super) fn present(contenders: Vec<Contender>) -> (Vec<Contender>, Vec<(Conte
 }
 
 /// The peers' own words on their versions.
-pub(super) fn versions() -> Vec<String> {
+pub(super) fn versions(tools: &[&str]) -> Vec<String> {
     let ask = |name: &str| command::output(Command::new(program(name)).arg("--version")).ok();
-    ["bwrap", "unshare"].into_iter().filter_map(ask).filter_map(|text| text.lines().next().map(str::to_owned)).collect()
+    tools.iter().copied().filter_map(ask).filter_map(|text| text.lines().next().map(str::to_owned)).collect()
 }
 
-fn izba(options: &[&str], root: &Path) -> Vec<OsString> {
+pub(super) fn izba(options: &[&str], root: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = options.iter().map(OsString::from).collect();
     arguments.extend([root.into(), "/bin/true".into()]);
     arguments
@@ -119,7 +119,7 @@ fn host(add: &mut impl FnMut(&[&str])) {
 }
 
 /// The same namespaces; of the mounts only /proc.
-fn unshare(account: &Account, directory: &Path) -> Vec<OsString> {
+pub(super) fn unshare(account: &Account, directory: &Path) -> Vec<OsString> {
     let mut line: Vec<OsString> = Vec::new();
     if account.uid != 0 {
         line.push("--map-root-user".into());
@@ -139,6 +139,6 @@ pub(super) fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| name.into())
 }
 
-fn words(list: &[&std::ffi::OsStr]) -> Vec<OsString> {
+pub(super) fn words(list: &[&std::ffi::OsStr]) -> Vec<OsString> {
     list.iter().map(OsString::from).collect()
 }

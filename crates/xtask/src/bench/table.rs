@@ -7,16 +7,20 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+/// What is said above the rows.
+pub(super) struct Heading<'a> {
+    /// What was done.
+    pub(super) what: &'a str,
+    /// What the ratios are to.
+    pub(super) beside: &'a str,
+    /// Programs whose versions matter.
+    pub(super) tools: &'a [&'a str],
+}
+
 /// Prints the conditions and one row per contender. The first contender is what the others are compared with.
-pub(super) fn print(
-    what: &str,
-    beside: &str,
-    contenders: &[Contender],
-    samples: &[Vec<Duration>],
-    peaks: &[Option<u64>],
-) {
-    println!("{}\n", conditions(samples.first().map_or(0, Vec::len)));
-    println!("| {what} | median, ms | p10 | p90 | {beside} | peak, KiB |");
+pub(super) fn print(heading: &Heading<'_>, contenders: &[Contender], samples: &[Vec<Duration>], peaks: &[Option<u64>]) {
+    println!("{}\n", conditions(samples.first().map_or(0, Vec::len), heading.tools));
+    println!("| {} | median, ms | p10 | p90 | {} | peak, KiB |", heading.what, heading.beside);
     println!("|---|---:|---:|---:|---:|---:|");
     for ((contender, row), peak) in contenders.iter().zip(samples).zip(peaks) {
         let times: Vec<f64> = row.iter().map(milliseconds).collect();
@@ -28,7 +32,7 @@ pub(super) fn print(
     }
 }
 
-fn conditions(runs: usize) -> String {
+fn conditions(runs: usize, tools: &[&str]) -> String {
     let line = |text: String| text.trim().to_owned();
     let date = command::output(Command::new("date").args(["-u", "+%F"])).map(line).unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").map(line).unwrap_or_default();
@@ -36,7 +40,7 @@ fn conditions(runs: usize) -> String {
     // Another busy program makes every wake-up and every RCU wait longer: the reader should see it.
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
-    let versions = peers::versions().join(", ");
+    let versions = peers::versions(tools).join(", ");
     format!("{date}, Linux {kernel}, {cpus} CPUs, load {load}, {runs} rounds; {versions}")
 }
 

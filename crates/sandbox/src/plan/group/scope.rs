@@ -10,8 +10,12 @@ use crate::plan::cgroupfs::Shown;
 
 impl Planner<'_> {
     /// Has the child to wait for systemd?
-    pub(in crate::plan) fn is_put_into_scope(&self) -> bool {
-        matches!(&self.sandbox.cgroup, ControlGroup::New(new) if matches!(new.driver, Driver::Systemd { .. }))
+    pub(in crate::plan) fn waits_for_systemd(&self) -> bool {
+        match &self.sandbox.cgroup {
+            ControlGroup::Caller | ControlGroup::Joined(_) => false,
+            ControlGroup::Attached { .. } => true,
+            ControlGroup::New(new) => matches!(new.driver, Driver::Systemd { .. }),
+        }
     }
 
     pub(super) fn start_scope(

@@ -62,6 +62,7 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::MakeGroupAbove { .. }
         | Call::MakeGroup { .. }
         | Call::StartScope { .. }
+        | Call::AttachToUnit { .. }
         | Call::Vfork
         | Call::RequireRunning { .. }
         | Call::DieWithParent

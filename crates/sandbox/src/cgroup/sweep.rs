@@ -1,0 +1,53 @@
+//! What killed processes have left of the groups that they had made.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::group::RemoveError;
+use super::{Layout, Parent, Place, remove_abandoned};
+
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// How many groups are gone, or parts of them that were left.
+    pub groups: u64,
+    /// What couldn't be removed.
+    pub failed: Vec<RemoveError>,
+}
+
+/// Removes the groups in `parent`, in every hierarchy, whose names begin with `prefix`, and whose makers have ended without doing it: whose
+/// [`OwnGroup`](super::OwnGroup) nobody holds. What is left in them is ended. Where the caller may make no groups, there is nothing of his.
+///
+/// ```no_run
+/// use izba_sandbox::cgroup::{Parent, sweep};
+///
+/// let swept = sweep("example-", &Parent::Nearest);
+/// println!("{} groups were left", swept.groups);
+/// ```
+pub fn sweep(prefix: &str, parent: &Parent) -> Swept {
+    let (mut gone, mut failed) = (BTreeSet::<OsString>::new(), Vec::new());
+    let dirs = Layout::writable_parents(parent).into_iter().flat_map(|parent| groups_in(&parent, prefix));
+    for dir in dirs {
+        match remove_abandoned(&dir) {
+            Ok(removed) => gone.extend(dir.file_name().filter(|_| removed).map(ToOwned::to_owned)),
+            Err(error) => failed.push(error),
+        }
+    }
+    Swept { groups: gone.len() as u64, failed }
+}
+
+/// Are there other groups beside a new one whose names begin with `prefix`? They may be in use. One listing says it, as a group has its first
+/// directory for as long as it has any.
+pub fn has_neighbours(group: &Place, prefix: &str) -> bool {
+    let Some(own) = group.dirs().next() else { return false };
+    own.parent().is_some_and(|parent| groups_in(parent, prefix).iter().any(|dir| dir != own))
+}
+
+fn groups_in(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let members = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let dirs = members.filter(|member| member.file_type().is_ok_and(|kind| kind.is_dir()));
+    let named = dirs.filter(|dir| dir.file_name().as_bytes().starts_with(prefix.as_bytes()));
+    named.map(|dir| dir.path()).collect()
+}
