@@ -70,7 +70,8 @@ pub fn with_any_process(text: &str, pid: &str) -> String {
 
 /// The process in the names of a plan's groups, if it makes any.
 pub fn process_of_groups(plan: &str) -> Option<&str> {
-    let (_, rest) = plan.split_once("/izba-")?;
+    let (_, group) = plan.split_once("mkdirat(AT_FDCWD, \\\"/sys/fs/cgroup/")?;
+    let (_, rest) = group.split_once("/izba-")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()
 }
 
@@ -174,16 +175,18 @@ impl Trace {
         Self { parent: general(both), child: general(merged(child)), supervising, afterwards }
     }
 
-    /// Of groups, izba removes those that it has made, the last first, and does nothing else to any.
+    /// Of groups, izba removes those that it has made, the first of them last, and does nothing else to any.
     #[track_caller]
     pub fn groups_are_removed(&self) {
         let made = self.parent.iter().filter_map(|call| {
             let path = call.strip_prefix("mkdirat(AT_FDCWD, ")?.strip_suffix(", 01755)")?;
-            Some(format!("rmdir({path})"))
+            Some(format!("unlinkat(AT_FDCWD, {path}, AT_REMOVEDIR)"))
         });
-        let mut made: Vec<String> = made.collect();
-        made.reverse();
-        assert_eq!(self.afterwards, made);
+        let (mut made, mut removed): (Vec<String>, _) = (made.collect(), self.afterwards.clone());
+        assert_eq!(removed.last(), made.first());
+        made.sort();
+        removed.sort();
+        assert_eq!(removed, made);
     }
 
     /// It watches and reaps; whatever else it did would be missing in the plan.
@@ -291,7 +294,8 @@ fn changes_groups(call: &Made) -> bool {
 
 /// What the parent does to groups before there is a child: all that isn't bookkeeping, from the first call that changes one on.
 fn of_groups(before: &[Made]) -> Vec<String> {
-    const PREPARING: [&str; 5] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat"];
+    // The child's stack has a guard page.
+    const PREPARING: [&str; 6] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat", "mprotect"];
     let first = before.iter().position(changes_groups).unwrap_or(before.len());
     let bookkeeping = |call: &&Made| {
         is_neutral(call)
