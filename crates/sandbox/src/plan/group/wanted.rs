@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use izba_sys::Errno;
 
 use super::PlanError;
-use crate::cgroup::{Above, Controller, Hierarchy, LimitError, Limits, NewGroup, Setting, Version, device};
+use crate::cgroup::{
+    Above, Controller, Driver, Hierarchy, LimitError, Limits, NewGroup, Parent, Setting, Version, device,
+};
 use crate::facts::Facts;
 
 /// What of the limits can be had, and why the rest can't.
@@ -35,14 +37,23 @@ impl Wanted {
         }
         settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
         devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
-        let controllers = needed.union(&new.controllers).copied().filter(|controller| !closed.contains_key(controller));
+        // What is only to be counted nobody misses.
+        let counted = new.controllers.iter().filter(|&&controller| refusal(controller, limits, facts).is_none());
+        let had = needed.iter().filter(|controller| !closed.contains_key(controller));
+        let controllers = had.chain(counted).copied().filter(|&controller| layout.version(controller).is_some());
         let controllers = controllers.collect();
-        let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused)).collect();
+        let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused));
+        let refused = refused.chain(refused_parent(new, facts)).collect();
         Ok(Self { settings, devices, controllers, refused })
     }
 
     pub fn needs(&self, hierarchy: &Hierarchy) -> bool {
         hierarchy.controllers.iter().any(|controller| self.controllers.contains(controller))
+    }
+
+    /// Those that a group of cgroup v2 has only if the groups above it hand them on.
+    pub fn handed_on(&self, unified: &Hierarchy) -> impl Iterator<Item = Controller> {
+        self.controllers.iter().copied().filter(|controller| unified.controllers.contains(controller))
     }
 
     pub fn on(&self, version: Version) -> impl Iterator<Item = &Setting> {
@@ -73,6 +84,19 @@ fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<Pla
     }
     let occupied = hierarchy.above.iter().filter(|_| v1.is_none() && controller.name(Version::V2).is_some());
     occupied.filter(|above| !above.handed_on.contains(&controller)).find_map(|above| not_handing_on(controller, above))
+}
+
+/// Who names a parent wants it, also where nothing is limited.
+fn refused_parent(new: &NewGroup, facts: &Facts) -> Option<PlanError> {
+    let Driver::Files(Parent::Path(parent)) = &new.driver else { return None };
+    let layout = &facts.cgroups;
+    let usable = layout.unified.iter().chain(&layout.v1).any(|hierarchy| hierarchy.writable);
+    (!usable).then(|| {
+        PlanError::new(
+            format!("no group can be made below {}: you may make groups there in no hierarchy", parent.display()),
+            "run izba as root; or name a group that was handed to you (cgroups(7), \"delegation\"); --best-effort goes without",
+        )
+    })
 }
 
 fn closed(controller: Controller, hierarchy: &Hierarchy) -> PlanError {

@@ -132,7 +132,7 @@ fn what_cannot_be_enforced_is_an_error_or_is_said() {
         assert!(refused.problem.starts_with(cause), "{refused}");
         let best = plan(&grouped(|group| group.enforcement = Enforcement::BestEffort), &facts);
         assert!(
-            best.notes.iter().any(|note| note.starts_with("not enforced: ") && note.contains(cause)),
+            best.notes.iter().any(|note| note.starts_with("left out: ") && note.contains(cause)),
             "{:?}",
             best.notes
         );
