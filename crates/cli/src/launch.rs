@@ -1,5 +1,7 @@
 //! From the intent to the program's end.
 
+use std::os::fd::BorrowedFd;
+
 use izba_sandbox::cgroup::Place;
 use izba_sandbox::facts::Facts;
 use izba_sandbox::parent::{self, Child, Done};
@@ -12,36 +14,54 @@ use crate::args::run::ShowArgs;
 use crate::failure::{FAILED, Failure, Result};
 use crate::{output, plan_json, plan_text, session, start};
 
-/// Does what is wanted, or shows the plan of it; the program's status.
-pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String]) -> Result<u8> {
-    launch_with(sandbox, show, notes, || Ok(()), |_| Ok(()), |(), _| (), |_| ())
+/// What goes on beside a program. A dry run has none of it.
+pub trait Company {
+    /// Before there is a first process.
+    fn before(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The program has been executed. Where this fails it is ended.
+    fn started(&mut self, _child: &mut Child) -> Result<()> {
+        Ok(())
+    }
+
+    /// It hasn't ended at once.
+    fn settled(&mut self, _child: &Child) {}
+
+    /// What tells by POLLPRI that it has changed.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// It has.
+    fn changed(&mut self) {}
+
+    /// The program has ended. Its group is still there, unless it is systemd's.
+    fn ended(&mut self, _group: &Place) {}
 }
 
-/// The same with something that is held from before the first process is there, something that goes on `beside` the program, and what is
-/// done when it has `settled`: when it hasn't ended at once; and when it has `ended`, and its group is still there. A dry run has none of them. Where what goes on beside it fails the program is ended.
-pub fn launch_with<Held, Beside>(
-    sandbox: &Sandbox,
-    show: &ShowArgs,
-    notes: &[String],
-    hold: impl FnOnce() -> Result<Held>,
-    beside: impl FnOnce(&mut Child) -> Result<Beside>,
-    settled: impl FnOnce(&Held, &Child),
-    ended: impl FnOnce(&Place),
-) -> Result<u8> {
+/// A program with nothing beside it.
+pub struct Alone;
+
+impl Company for Alone {}
+
+/// Does what is wanted, or shows the plan of it; the program's status.
+pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String], company: &mut dyn Company) -> Result<u8> {
     let facts = Facts::gather(sandbox)
         .map_err(|error| Failure::new("cannot look at the root file system").caused_by(&error))?;
     let plan = Plan::new(sandbox, &facts).map_err(|error| start::unplanned(&error))?;
     if show.dry_run {
         return print(&plan, notes, show.format.unwrap_or(PlanFormat::Text)).map(|()| 0);
     }
-    let held = hold()?;
+    company.before()?;
     notes.iter().chain(&plan.notes).for_each(output::note);
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
-        let _beside = beside(&mut child).inspect_err(|_| end(&mut child))?;
-        let status = attend(&mut child, |child| settled(&held, child));
-        ended(child.group());
+        company.started(&mut child).inspect_err(|_| end(&mut child))?;
+        let status = attend(&mut child, company);
+        company.ended(child.group());
         if let Err(error) = child.take_group().remove() {
             // It doesn't change what the program ended with.
             output::failure(&Failure::from_error(&error));
@@ -75,8 +95,8 @@ fn end(child: &mut Child) {
 }
 
 /// Stays with the program until it ends: its terminal, its signals, its status.
-fn attend(child: &mut Child, settled: impl FnOnce(&Child)) -> Result<u8> {
+fn attend(child: &mut Child, company: &mut dyn Company) -> Result<u8> {
     let outcome =
-        session::attend(child, settled).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
+        session::attend(child, company).map_err(|error| Failure::new("cannot attend the program").caused_by(&error))?;
     Ok(u8::try_from(outcome.status()).unwrap_or(FAILED))
 }

@@ -7,6 +7,7 @@ use izba_sandbox::parent::{Child, Outcome};
 use izba_sys::process::{PollFd, PollFlags, Timespec, poll};
 use izba_sys::signal::{self, SignalSet};
 
+use crate::launch::Company;
 use crate::terminal::{RawMode, Relay, in_background};
 
 /// How often a session in the background looks whether it has come to the foreground: no signal says so.
@@ -15,17 +16,17 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// Who lives no longer than this is hardly worth more work, which would only keep us from noticing its end.
 const SHORT_LIFE: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
-/// Stays with the sandbox until it has ended. Every signal has to be blocked already. `settled` is called once, if it hasn't ended at once.
+/// Stays with the sandbox until it has ended. Every signal has to be blocked already.
 ///
 /// # Errors
 /// What signalfd(2), poll(2) or waitid(2) gives; the terminal has been restored then.
-pub fn attend(child: &mut Child, settled: impl FnOnce(&Child)) -> io::Result<Outcome> {
+pub fn attend(child: &mut Child, company: &mut dyn Company) -> io::Result<Outcome> {
     let mut session = Session::new(child)?;
     if !ends_at_once(child)? {
-        settled(child);
+        company.settled(child);
     }
     // In any case, as signals that have come would end us when they are let through again.
-    session.run(child)?;
+    session.run(child, company)?;
     drop(session);
     child.wait()
 }
@@ -35,6 +36,14 @@ fn ends_at_once(child: &Child) -> io::Result<bool> {
         Err(izba_sys::Errno::INTR) => Ok(false),
         polled => Ok(polled? > 0),
     }
+}
+
+/// Why a session has woken up.
+struct Noticed {
+    signalled: bool,
+    ended: bool,
+    /// What the company watches.
+    changed: bool,
 }
 
 struct Session {
@@ -69,9 +78,12 @@ impl Session {
         Ok(())
     }
 
-    fn run(&mut self, child: &Child) -> io::Result<()> {
+    fn run(&mut self, child: &Child, company: &mut dyn Company) -> io::Result<()> {
         loop {
-            let (signalled, ended) = self.wait(child)?;
+            let Noticed { signalled, ended, changed } = self.wait(child, company.watched())?;
+            if changed {
+                company.changed();
+            }
             if signalled {
                 self.pass_on_signals(child);
             }
@@ -85,12 +97,14 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for something to do and does the terminal's part: has a signal come, has the sandbox ended?
-    fn wait(&mut self, child: &Child) -> io::Result<(bool, bool)> {
+    /// Waits for something to do and does the terminal's part.
+    fn wait(&mut self, child: &Child, watched: Option<BorrowedFd<'_>>) -> io::Result<Noticed> {
         let mut wanted = vec![readable(self.signals.as_fd()), readable(child.pidfd())];
         if let Some(relay) = &self.relay {
             wanted.extend(relay.wanted(self.listening));
         }
+        let of_relay = 2..wanted.len();
+        wanted.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::PRI)));
         let look = (self.relay.is_some() && !self.listening).then_some(&LOOK);
         if let Err(errno) = poll(&mut wanted, look)
             && errno != izba_sys::Errno::INTR
@@ -101,10 +115,10 @@ impl Session {
         drop(wanted);
         self.listen()?;
         if let Some(relay) = &mut self.relay {
-            relay.move_bytes(found.get(2..).unwrap_or_default(), self.listening);
+            relay.move_bytes(found.get(of_relay.clone()).unwrap_or_default(), self.listening);
         }
         let is = |index: usize| found.get(index).is_some_and(|flags| !flags.is_empty());
-        Ok((is(0), is(1)))
+        Ok(Noticed { signalled: is(0), ended: is(1), changed: watched.is_some() && is(of_relay.end) })
     }
 
     fn pass_on_signals(&mut self, child: &Child) {

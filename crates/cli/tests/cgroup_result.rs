@@ -6,18 +6,9 @@ mod support;
 
 use std::fs;
 
-use group::groups_of;
+use group::{ended, groups_of};
 use serde_json::{Value, json};
-use support::{Ended, Ground, User, run};
-
-/// Runs a script with a result; both.
-fn ended(ground: &Ground, options: &[&str], script: &str) -> (Ended, Value) {
-    let file = ground.path("result.json");
-    let options = [&["--result", file.to_str().unwrap()], options].concat();
-    let ended = ground.sh(User::Root, &options, "host", script);
-    let result = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    (ended, result)
-}
+use support::{Ground, User, run};
 
 #[test]
 fn a_status_is_written_down() {

@@ -30,6 +30,7 @@ pages! {
     mount_namespaces: "mount-namespaces.md",
     net_namespaces: "net-namespaces.md",
     pid: "pid.md",
+    quota: "quota.md",
     rescue: "rescue.md",
     runs: "runs.md",
     time: "time.md",

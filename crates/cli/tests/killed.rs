@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +33,9 @@ const STARTS: [Start; 5] = [
     Start { options: &[], root: RootKind::Host },
     Start { options: &[], root: RootKind::Archive },
 ];
+
+/// In groups of several hierarchies, where cgroup v1 has the controllers.
+const LIMITED: Start = Start { options: &["--name", "killed", "-m", "64m"], root: RootKind::Host };
 
 /// The ground with what a start may leave on it.
 struct Scene {
@@ -89,12 +92,32 @@ impl Scene {
         self.ground.path("cache-root")
     }
 
+    /// The groups that the last start under strace has made.
+    fn groups(&self) -> BTreeSet<PathBuf> {
+        let trace = fs::read_to_string(self.ground.path("trace")).unwrap_or_default();
+        let made = trace
+            .lines()
+            .filter(|line| !line.contains(" = -1 "))
+            .filter_map(|line| line.split_once("mkdirat(AT_FDCWD, \"/sys/fs/cgroup/"));
+        made.filter_map(|(_, rest)| Some(Path::new("/sys/fs/cgroup").join(rest.split_once('"')?.0))).collect()
+    }
+
+    /// A process that has let go of its memory, where its environment was, may hold the lock of a group for a moment longer; and so may another that
+    /// sweeps.
+    #[track_caller]
+    fn sweep(&self, context: &str) {
+        self.ground.wait_for(&format!("{context}: no group is left"), || {
+            let swept = run(self.ground.izba(User::Root).arg("gc"));
+            assert_eq!(swept.status, 0, "{context}: {swept:?}");
+            !self.groups().iter().any(|group| group.exists())
+        });
+    }
+
     /// Nothing of a start is left once gc has swept, and the next start works.
     #[track_caller]
     fn is_clean(&self, context: &str) {
         self.ground.wait_for("what ran has ended", || self.ground.processes().is_empty());
-        let swept = run(self.ground.izba(User::Root).arg("gc"));
-        assert_eq!(swept.status, 0, "{context}: {swept:?}");
+        self.sweep(context);
         for place in ["v1/making", "scratch"] {
             let left: Vec<_> = fs::read_dir(self.cache().join(place))
                 .into_iter()
@@ -159,6 +182,7 @@ fn killed_at_points(start: Start, step: usize) {
     }
     // How often it polls, and asks for memory, isn't the same each time.
     assert!(points >= 20 && killed * 10 >= points * 9, "killed {killed} times at {points} points");
+    assert!(!scene.groups().is_empty(), "no groups were made");
     let next = run(scene.ground.izba(User::Root).args(scene.arguments(start)));
     assert_eq!(next.status, 0, "{next:?}");
 }
@@ -189,6 +213,11 @@ fn killed_with_writes_on_disk() {
 #[test]
 fn killed_with_the_hosts_programs() {
     killed_at_points(STARTS[3], 5);
+}
+
+#[test]
+fn killed_with_limits() {
+    killed_at_points(LIMITED, 5);
 }
 
 #[test]

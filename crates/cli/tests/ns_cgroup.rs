@@ -61,7 +61,12 @@ fn the_program_is_in_the_groups_of_the_target() {
     let of_a_file = run(ground.izba(User::Root).args(["ns", "enter", "/proc/self/ns/net", "--join-cgroup", "true"]));
     assert!(of_a_file.refusal().contains("--join-cgroup"), "{of_a_file:?}");
     let planned = enter(&["--join-cgroup", "--dry-run"]);
-    assert!(planned.text().contains("cgroup.procs"), "{planned:?}");
+    for place in &groups.0 {
+        // In cgroup v2 it is made, and into v1 it goes by itself.
+        let v2 = place.join("cgroup.events").exists();
+        let call = if v2 { "CLONE_INTO_CGROUP".to_owned() } else { format!("{}/tasks", place.display()) };
+        assert!(planned.text().contains(&place.display().to_string()) && planned.text().contains(&call), "{planned:?}");
+    }
     let places = groups.0.clone();
     drop(target);
     drop(groups);

@@ -32,6 +32,25 @@ impl Both {
         Self { plan, trace }
     }
 
+    /// As root, in what these words make of the machine before they execute the rest.
+    fn of_view(ground: &Ground, view: &[&str], arguments: &[&str]) -> Self {
+        let within = |inner: Command| {
+            let mut command = ground.command(view[0], User::Root);
+            command.args(&view[1..]).arg(inner.get_program()).args(inner.get_args());
+            command.envs(inner.get_envs().filter_map(|(key, value)| Some((key, value?))));
+            command
+        };
+        let mut dry = ground.izba(User::Root);
+        dry.args(["run", "--dry-run", "--format", "json"]).args(arguments);
+        let plan = Plan::parse(run(&mut within(dry)).text());
+        let file = ground.path("trace");
+        let mut done = traced(ground, User::Root, &file);
+        done.arg("run").args(arguments);
+        let ended = run(&mut within(done));
+        assert_eq!(ended.status, 0, "{ended:?}");
+        Self { plan, trace: Trace::parse(&std::fs::read_to_string(&file).unwrap()) }
+    }
+
     #[track_caller]
     fn are_equal(&self) {
         same("child", &self.plan.child, &self.trace.child);
@@ -151,6 +170,30 @@ fn with_shared_namespaces() {
 fn with_another_clock_and_a_score() {
     compare(User::Root, &["--boottime", "1000", "--oom-score-adj", "7"], false);
     compare(User::Ranges, &["--monotonic", "1000"], false);
+}
+
+#[test]
+fn with_limits() {
+    for options in [
+        &["-m", "64m", "--pids-limit", "100", "--cpus", "0.5"][..],
+        &["--cpuset-cpus", "0"],
+        &["--device-cgroup-rule", "a *:* rwm"],
+    ] {
+        compare(User::Root, options, false);
+    }
+}
+
+/// Of which this machine has a part: groups, and BPF programs for devices.
+#[test]
+fn with_cgroup_v2_alone() {
+    let ground = Ground::new();
+    let root = ground.busybox_root("root", User::Root);
+    let view = "mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$0\" \"$@\"";
+    let view = ["unshare", "-m", "--propagation", "private", "sh", "-c", view];
+    for options in [&[][..], &["--device-cgroup-rule", "a *:* rwm"]] {
+        let arguments = [options, &[root.to_str().unwrap(), "true"]].concat();
+        Both::of_view(&ground, &view, &arguments).are_equal();
+    }
 }
 
 #[test]

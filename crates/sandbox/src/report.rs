@@ -146,7 +146,12 @@ impl StepError {
 
     fn new(plan: &Plan, step: &Step, call: &Call, errno: Errno) -> Self {
         let hint = cause(plan, call, errno);
-        Self { title: step.title.clone(), call: plan.text_of(call), reason: errno.to_string(), hint, exec: None }
+        let mut text = plan.text_of(call);
+        if let (Call::MakeGroup { .. }, Some(making)) = (call, text.find("; ")) {
+            // What it does then with the directory says nothing to a reader.
+            text.truncate(making);
+        }
+        Self { title: step.title.clone(), call: text, reason: errno.to_string(), hint, exec: None }
     }
 
     /// What to do about a program that couldn't be executed.

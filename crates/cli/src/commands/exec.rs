@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use crate::args::named::ExecArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::launch::launch;
+use crate::launch::{Alone, launch};
 use crate::lower::{self, Lowered};
 use crate::own_binary;
 use crate::record::{Name, Run};
@@ -25,5 +25,5 @@ pub fn exec(args: &ExecArgs) -> Result<u8> {
             .remedy(format!("izba resume {name}")));
     }
     let Lowered { sandbox, notes, .. } = lower::exec::lower(args, &caller, &record, program.as_fd())?;
-    launch(&sandbox, &args.show, &notes)
+    launch(&sandbox, &args.show, &notes, &mut Alone)
 }

@@ -1,153 +1,68 @@
 //! `izba run`: options, intent, plan, kernel.
 
-use std::cell::OnceCell;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+mod company;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use izba_image::Tree;
 use izba_sandbox::cgroup::group::Usage;
-use izba_sandbox::cgroup::{self, ControlGroup, Driver, Group};
-use izba_sandbox::keep::KeepError;
 use izba_sandbox::namespace::Kind;
-use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
-use izba_sandbox::sandbox::Sandbox;
 use izba_sys::process::is_open;
 use izba_sys::rlimit::{self, Resource, getrlimit, setrlimit};
-use izba_sys::signal;
 
 use crate::args::run::{Ephemeral, RunArgs};
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::launch::launch_with;
-use crate::lower::group::PREFIX;
+use crate::launch::launch;
 use crate::lower::identity::{self, Identity};
 use crate::lower::root::{self, Ground, RootName};
 use crate::lower::{self, Lowered};
-use crate::record::{Asked, Name, Record, Reservation};
+use crate::record::Asked;
 use crate::result::{self, ResultFile};
 use crate::scratch::Scratch;
-use crate::{archive, cache_place, kept, output, own_binary, sweep};
+use crate::{archive, cache_place, output, own_binary};
+use company::RunCompany;
 
 /// Runs a program and ends with its status.
 pub fn run(args: &RunArgs) -> Result<u8> {
     // Before we open anything ourselves: it could get the same number.
     check_descriptors(&args.process.descriptors)?;
+    let mut used = None;
     let Some(path) = args.group.result.as_deref().filter(|_| !args.show.dry_run) else {
-        return start(args, &OnceCell::new());
+        return start(args, &mut used);
     };
     let file = ResultFile::open(path)?;
-    let (begun, end) = (Instant::now(), OnceCell::new());
-    let status = start(args, &end);
+    let begun = Instant::now();
+    let status = start(args, &mut used);
     // It doesn't change what the program has ended with.
-    let document = result::document(args.name.as_ref(), &status, end.get(), begun.elapsed());
+    let document = result::document(args.name.as_ref(), &status, used.as_ref(), begun.elapsed());
     file.write(&document).unwrap_or_else(|failure| output::failure(&failure));
     status
 }
 
-fn start(args: &RunArgs, end: &OnceCell<Usage>) -> Result<u8> {
+/// What the run has used is told in any case.
+fn start(args: &RunArgs, used: &mut Option<Usage>) -> Result<u8> {
     if has_company(args) {
         own_binary::seal()?;
     }
     let caller = Caller::of_this_process();
     let identity = identity::choose(args, &caller)?;
     let place = Place::prepare(args, &caller, &identity)?;
-    let result = run_in(args, &caller, &identity, &place, end);
+    let result = run_in(args, &caller, &identity, &place, used);
     place.clean_up(&caller, &identity);
     result
 }
 
-fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, end: &OnceCell<Usage>) -> Result<u8> {
+fn run_in(args: &RunArgs, caller: &Caller, identity: &Identity, place: &Place, used: &mut Option<Usage>) -> Result<u8> {
     let Lowered { mut sandbox, user, notes } = lower::lower(args, caller, identity, &place.ground)?;
     sandbox.process.rlimits.extend(make_room(&sandbox.process.rlimits, args.show.dry_run));
     let asked = Asked { root: &args.root_and_command[0], user: user.as_deref() };
-    let (made_up, unfindable) = (OnceCell::new(), OnceCell::new());
-    let status = launch_with(
-        &sandbox,
-        &args.show,
-        &notes,
-        || args.name.as_ref().map(|name| reserve(name, caller)).transpose(),
-        |child| Ok(sweep::in_background(&args.root.cache, caller, group_parent(&sandbox, child.group()))),
-        |named, child| {
-            let announced = match named {
-                Some(reservation) => announce(reservation, child, &sandbox, asked),
-                // Nobody else's name has our number in it, so it needn't be taken before: a short run leaves no trace at all.
-                None => Reservation::of_any(program_name(&sandbox), caller)
-                    .and_then(|reservation| announce(made_up.get_or_init(|| reservation), child, &sandbox, asked)),
-            };
-            match announced {
-                // A name was asked for, so it has to be of use.
-                Err(failure) if named.is_some() => {
-                    let _gone = child.signal(signal::SIGKILL);
-                    let _once = unfindable.set(failure);
-                }
-                Err(failure) => unrecorded(&failure),
-                Ok(()) => {}
-            }
-        },
-        |group| look_back(args, group, end),
-    );
-    unfindable.into_inner().map_or(status, Err)
-}
-
-/// Where the run's group is, if others that are called like ours are there too.
-fn group_parent(sandbox: &Sandbox, group: &cgroup::Place) -> Option<cgroup::Parent> {
-    match &sandbox.cgroup {
-        ControlGroup::New(new) if cgroup::has_neighbours(group, PREFIX) => match &new.driver {
-            Driver::Files(parent) => Some(parent.clone()),
-            // It removes scopes itself.
-            Driver::Systemd { .. } => None,
-        },
-        _ => None,
-    }
-}
-
-/// What the group has counted, before it is removed. A run that can't lack memory, and whose usage nobody wants, has nothing read; and only who
-/// wants the usage waits for all of it, which takes as long as making the group.
-fn look_back(args: &RunArgs, group: &cgroup::Place, end: &OnceCell<Usage>) {
-    let wanted = args.group.result.is_some();
-    if args.limits.memory.memory.is_none() && !wanted {
-        return;
-    }
-    let Ok(group) = Group::open(group) else { return };
-    if let Some(note) = group.oom().ok().and_then(result::out_of_memory) {
-        output::note(note);
-    }
-    if wanted && let Ok(usage) = group.usage() {
-        let _once = end.set(usage);
-    }
-}
-
-/// The run's name is ours from here on.
-fn reserve(name: &Name, caller: &Caller) -> Result<Reservation> {
-    let reservation = Reservation::of(name, caller)?;
-    // TARGET is looked for among runs first, so what is kept couldn't be found any more.
-    match kept::find(name.as_str(), caller) {
-        Some(_) => Err(kept::failure(&KeepError::Taken(name.to_string()))),
-        None => Ok(reservation),
-    }
-}
-
-fn program_name(sandbox: &Sandbox) -> &OsStr {
-    sandbox.process.args.first().map(|word| OsStr::from_bytes(word.to_bytes())).unwrap_or_default()
-}
-
-fn announce(reservation: &Reservation, child: &Child, sandbox: &Sandbox, asked: Asked<'_>) -> Result<()> {
-    // One that has ended meanwhile needs none.
-    let Some(record) = Record::of(reservation.name(), child, sandbox, asked) else { return Ok(()) };
-    let problem = || Failure::new(format!("cannot write the record of the run {}", reservation.name()));
-    reservation.announce(&record).map_err(|error| problem().caused_by(&error))
-}
-
-fn unrecorded(failure: &Failure) {
-    let causes: Vec<&str> = failure.causes.iter().map(String::as_str).collect();
-    output::note(format_args!(
-        "izba ps and izba exec won't find this run: {} ({})",
-        failure.problem,
-        causes.join("; ")
-    ));
+    let mut company = RunCompany::new(args, caller, &sandbox, asked);
+    let status = launch(&sandbox, &args.show, &notes, &mut company);
+    *used = company.end()?;
+    status
 }
 
 /// Every mount on its way takes a descriptor. Where the limit is low we raise our own, and the program gets the caller's. A dry run

@@ -14,15 +14,15 @@ use crate::record::Name;
 /// What all groups of izba's are called in the beginning.
 pub const PREFIX: &str = "izba-";
 
-/// A group of its own. A run with a name is there to be paused and looked at, and of one whose result is wanted it is counted what it uses: on cgroup
-/// v1 that takes controllers.
+/// A group of its own. A run with a name is there to be looked at, paused and changed, and of one whose result is wanted it is counted what it uses: that
+/// takes controllers.
 pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Limits) -> Result<ControlGroup> {
     let Some(driver) = driver(args, caller)? else { return without(args, &limits) };
     let mut controllers = BTreeSet::new();
     if name.is_some() {
-        controllers.extend([Controller::Freezer, Controller::Cpuacct]);
+        controllers.extend([Controller::Freezer, Controller::Cpu]);
     }
-    if args.result.is_some() {
+    if name.is_some() || args.result.is_some() {
         controllers.extend([Controller::Cpuacct, Controller::Memory, Controller::Pids]);
     }
     // A name is one run's of one user in one runtime directory, and groups are everybody's.

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Ended, Ground, User, run};
+use crate::support::{Background, Ended, Ground, User, run};
 
 /// izba with these arguments, to its end, as root.
 pub fn izba(ground: &Ground, arguments: &[&str]) -> Ended {
@@ -49,4 +50,98 @@ pub fn groups_of(name: &str) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Runs a script as root with a result; both.
+pub fn ended(ground: &Ground, options: &[&str], script: &str) -> (Ended, Value) {
+    ended_as(ground, User::Root, options, script)
+}
+
+/// The same as another user.
+pub fn ended_as(ground: &Ground, user: User, options: &[&str], script: &str) -> (Ended, Value) {
+    let file = ground.directory("results", user).join("result.json");
+    let options = [&["--result", file.to_str().unwrap()], options].concat();
+    let ended = ground.sh(user, &options, "host", script);
+    let result = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    (ended, result)
+}
+
+/// A script that takes so much memory.
+pub fn take(mebibytes: u32) -> String {
+    format!("python3 -c 'taken = b\"x\" * ({mebibytes} << 20)'")
+}
+
+/// The run "web", whose groups are to hold what was asked of them. Dropping it ends it as a whole, and checks that no group is left.
+pub struct Limited<'a> {
+    pub ground: &'a Ground,
+    pub user: User,
+    pub process: Background,
+}
+
+impl<'a> Limited<'a> {
+    /// As root, when the script has printed "up".
+    pub fn start(ground: &'a Ground, options: &[&str], script: &str) -> Self {
+        Self::start_as(ground, User::Root, options, script)
+    }
+
+    /// The same as another user.
+    pub fn start_as(ground: &'a Ground, user: User, options: &[&str], script: &str) -> Self {
+        Self { ground, user, process: ground.named(user, "web", options, "host", script) }
+    }
+
+    /// izba with these arguments, as the user whose run it is.
+    pub fn izba(&self, arguments: &[&str]) -> Ended {
+        run(self.ground.izba(self.user).args(arguments))
+    }
+
+    /// What `izba stats` says.
+    pub fn stats(&self) -> Value {
+        let stats: Value = serde_json::from_str(self.izba(&["stats", "--format", "json", "web"]).text()).unwrap();
+        stats[0].clone()
+    }
+
+    /// A number of what `izba stats` says.
+    pub fn count(&self, object: &str, field: &str) -> u64 {
+        let stats = self.stats();
+        stats[object][field].as_u64().unwrap_or_else(|| panic!("{object}.{field}: {stats:#}"))
+    }
+
+    /// Writes a line to the script, and reads the one with which it answers.
+    pub fn ask(&mut self, line: &str) -> String {
+        writeln!(self.process.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        self.process.line()
+    }
+
+    /// Its group of a controller: the one on v1, or the unified one.
+    pub fn group(&self, controller: &str) -> PathBuf {
+        let record: Value = serde_json::from_str(self.izba(&["inspect", "web"]).text()).unwrap();
+        let groups = &record["cgroup"];
+        groups["v1"][controller].as_str().or(groups["unified"].as_str()).unwrap().into()
+    }
+
+    /// What a file of a group says, by its name on v1 and on v2.
+    pub fn file(&self, controller: &str, v1: &str, v2: &str) -> String {
+        let group = self.group(controller);
+        let name = if is_v1(&group) { v1 } else { v2 };
+        fs::read_to_string(group.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")).trim().to_owned()
+    }
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        let killed = self.izba(&["kill", "--all", "web", "KILL"]);
+        if std::thread::panicking() {
+            return;
+        }
+        let status = self.process.status();
+        let own = format!("izba-web-{}", self.process.pid());
+        let left: Vec<PathBuf> =
+            groups_of("web").into_iter().filter(|dir| *dir.file_stem().unwrap() == own[..]).collect();
+        assert!(left.is_empty(), "{left:?} after {status}, {killed:?}");
+    }
+}
+
+/// Does a group belong to a hierarchy of v1?
+pub fn is_v1(group: &Path) -> bool {
+    !group.join("cgroup.type").exists()
 }

@@ -70,7 +70,8 @@ pub fn with_any_process(text: &str, pid: &str) -> String {
 
 /// The process in the names of a plan's groups, if it makes any.
 pub fn process_of_groups(plan: &str) -> Option<&str> {
-    let (_, rest) = plan.split_once("/izba-")?;
+    let (_, group) = plan.split_once("mkdirat(AT_FDCWD, \\\"/sys/fs/cgroup/")?;
+    let (_, rest) = group.split_once("/izba-")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()
 }
 
@@ -83,8 +84,16 @@ fn planned(call: &str) -> String {
             let count = comment.split(' ').next().filter(|count| !count.is_empty()).unwrap_or("1");
             format!("{name} {count} descriptors")
         }
+        "bpf" => shown(&name, &[arguments[0].clone(), without_target(&arguments[1])]),
         _ => shown(&name, &arguments.iter().map(|argument| without_slot(argument)).collect::<Vec<_>>()),
     }
+}
+
+/// The group that a BPF program is attached to.
+fn without_target(attributes: &str) -> String {
+    let Some((before, rest)) = attributes.split_once("target_fd={") else { return attributes.to_owned() };
+    let (_, after) = rest.split_once('}').unwrap();
+    format!("{before}target_fd={{}}{after}")
 }
 
 fn without_slot(argument: &str) -> String {
@@ -136,9 +145,8 @@ impl Trace {
     pub fn parse(text: &str) -> Self {
         let (order, calls) = by_process(text);
         let izba = order[0];
-        let (before, parent) = calls[&izba].split_at(
-            calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made"),
-        );
+        let (before, parent) =
+            calls[&izba].split_at(calls[&izba].iter().position(is_new_sandbox).expect("a sandbox was made"));
         let pid: i32 = parent[0].result.parse().unwrap();
         let made_by_izba: Vec<i32> =
             parent.iter().filter(|call| is_clone(call)).filter_map(|call| call.result.parse().ok()).collect();
@@ -167,16 +175,18 @@ impl Trace {
         Self { parent: general(both), child: general(merged(child)), supervising, afterwards }
     }
 
-    /// Of groups, izba removes those that it has made, the last first, and does nothing else to any.
+    /// Of groups, izba removes those that it has made, the first of them last, and does nothing else to any.
     #[track_caller]
     pub fn groups_are_removed(&self) {
         let made = self.parent.iter().filter_map(|call| {
             let path = call.strip_prefix("mkdirat(AT_FDCWD, ")?.strip_suffix(", 01755)")?;
-            Some(format!("rmdir({path})"))
+            Some(format!("unlinkat(AT_FDCWD, {path}, AT_REMOVEDIR)"))
         });
-        let mut made: Vec<String> = made.collect();
-        made.reverse();
-        assert_eq!(self.afterwards, made);
+        let (mut made, mut removed): (Vec<String>, _) = (made.collect(), self.afterwards.clone());
+        assert_eq!(removed.last(), made.first());
+        made.sort();
+        removed.sort();
+        assert_eq!(removed, made);
     }
 
     /// It watches and reaps; whatever else it did would be missing in the plan.
@@ -276,19 +286,21 @@ fn is_new_sandbox(call: &Made) -> bool {
 
 /// Does it do more to a control group than look at it?
 fn changes_groups(call: &Made) -> bool {
-    const LOOKS: [&str; 8] =
-        ["access", "faccessat", "faccessat2", "stat", "statx", "newfstatat", "statfs", "readlink"];
-    let looks = LOOKS.contains(&call.name.as_str())
-        || (call.name == "openat" && call.arguments[2].starts_with("O_RDONLY"));
+    const LOOKS: [&str; 8] = ["access", "faccessat", "faccessat2", "stat", "statx", "newfstatat", "statfs", "readlink"];
+    let looks =
+        LOOKS.contains(&call.name.as_str()) || (call.name == "openat" && call.arguments[2].starts_with("O_RDONLY"));
     !looks && call.arguments.iter().any(|argument| argument.starts_with("\"/sys/fs/cgroup"))
 }
 
 /// What the parent does to groups before there is a child: all that isn't bookkeeping, from the first call that changes one on.
 fn of_groups(before: &[Made]) -> Vec<String> {
-    const PREPARING: [&str; 5] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat"];
+    // The child's stack has a guard page.
+    const PREPARING: [&str; 6] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat", "mprotect"];
     let first = before.iter().position(changes_groups).unwrap_or(before.len());
     let bookkeeping = |call: &&Made| {
-        is_neutral(call) || BOOKKEEPING.contains(&call.name.as_str()) || PREPARING.contains(&call.name.as_str())
+        is_neutral(call)
+            || BOOKKEEPING.contains(&call.name.as_str())
+            || PREPARING.contains(&call.name.as_str())
             || names_memory(call)
     };
     before[first..].iter().filter(|call| !bookkeeping(call)).map(done).collect()
@@ -340,6 +352,7 @@ fn done(call: &Made) -> String {
             arguments = vec![format!("{}{group}}}", arguments[0].split(", ").next().unwrap())];
         }
         "clone" => arguments = vec!["child_stack={}".to_owned(), arguments[1].clone()],
+        "bpf" => arguments = vec![arguments[0].clone(), attributes(&arguments[1])],
         "fstat" | "fstatfs" => arguments.truncate(1),
         "execve" => "ENV".clone_into(&mut arguments[2]),
         "mount_setattr" => arguments[3] = with_user_namespace(&arguments[3]),
@@ -355,6 +368,19 @@ fn done(call: &Made) -> String {
         _ => {}
     }
     shown(&call.name, &arguments)
+}
+
+/// Those of bpf(2) that say what is loaded, and onto what it is attached.
+fn attributes(all: &str) -> String {
+    let kept = split(all.trim_matches(['{', '}']), ", ").into_iter().filter_map(|field| {
+        let (name, value) = field.split_once('=')?;
+        match name {
+            "prog_type" | "insn_cnt" | "attach_type" => Some(format!("{name}={value}")),
+            "target_fd" => Some("target_fd={}".to_owned()),
+            _ => None,
+        }
+    });
+    format!("{{{}}}", kept.collect::<Vec<_>>().join(", "))
 }
 
 fn with_user_namespace(change: &str) -> String {

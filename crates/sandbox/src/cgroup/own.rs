@@ -109,11 +109,15 @@ impl Drop for OwnGroup {
 fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
     for _ in 0..TRIES {
         match mkdirat(CWD, path, Mode::from_raw_mode(MODE)) {
-            Ok(()) => {
-                if let Some(locked) = lock(path).inspect_err(|_| drop(rmdir(path)))? {
-                    return Ok(locked);
+            Ok(()) => match lock(path) {
+                Ok(None) => {}
+                Ok(Some(locked)) => return Ok(locked),
+                Err(errno) => {
+                    let _empty = rmdir(path);
+                    return Err(errno);
                 }
-            }
+            },
+            Err(Errno::EXIST) if open(path).is_ok_and(|dir| !is_ours(&dir)) => return Err(Errno::EXIST),
             Err(Errno::EXIST) if matches!(remove_abandoned(path), Ok(true)) => {}
             Err(Errno::EXIST) => std::thread::sleep(PAUSE),
             Err(errno) => return Err(errno),
@@ -148,8 +152,7 @@ fn is_at(dir: &OwnedFd, path: &Path) -> bool {
 /// What is left can't be removed, and why.
 pub fn remove_abandoned(path: &Path) -> Result<bool, RemoveError> {
     let Ok(dir) = open(path) else { return Ok(false) };
-    let abandoned =
-        is_ours(&dir) && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
+    let abandoned = is_ours(&dir) && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
     if !abandoned || rmdir(path).is_ok() {
         return Ok(abandoned);
     }
@@ -161,4 +164,59 @@ pub fn remove_abandoned(path: &Path) -> Result<bool, RemoveError> {
 
 fn is_ours(dir: &OwnedFd) -> bool {
     fstat(dir.as_fd()).is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::SVTX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn top() -> &'static Path {
+        let tops = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        tops.into_iter().find(|top| top.join("cgroup.procs").exists()).unwrap()
+    }
+
+    #[test]
+    fn what_is_just_being_made_survives_sweeping() {
+        let path = top().join(format!("izba-test-own-{}", std::process::id()));
+        let done = AtomicBool::new(false);
+        let swept = std::thread::scope(|scope| {
+            let sweepers = [0, 1].map(|_| {
+                scope.spawn(|| {
+                    let mut swept = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        swept += u32::from(remove_abandoned(&path).unwrap());
+                    }
+                    swept
+                })
+            });
+            for _ in 0..300 {
+                let mut group = OwnGroup::default();
+                let dir = group.make(&path, &[]).unwrap();
+                assert!(is_at(&dir, &path));
+                // As if it were killed: the locks go, and the directory stays.
+                group.place = Place::default();
+            }
+            done.store(true, Ordering::Relaxed);
+            sweepers.map(|sweeper| sweeper.join().unwrap()).iter().sum::<u32>()
+        });
+        assert!(swept > 0, "the sweepers have never met a group");
+        remove_abandoned(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_name_that_is_held_is_not_had() {
+        let path = top().join(format!("izba-test-held-{}", std::process::id()));
+        let (mut first, mut second) = (OwnGroup::default(), OwnGroup::default());
+        first.make(&path, &[]).unwrap();
+        assert_eq!(second.make(&path, &[]).unwrap_err(), Errno::EXIST);
+        assert!(!remove_abandoned(&path).unwrap());
+        first.remove().unwrap();
+        second.make(&path, &[]).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
 }

@@ -52,7 +52,7 @@ impl Planner<'_> {
         if let (Enforcement::Required, Some(refused)) = (new.enforcement, wanted.refused.first()) {
             return Err(refused.clone());
         }
-        self.notes.extend(wanted.refused.iter().map(|refused| format!("not enforced: {}", refused.problem)));
+        self.notes.extend(wanted.refused.iter().map(|refused| format!("left out: {}", refused.problem)));
         match &new.driver {
             Driver::Files(_) => self.make_group(new, &wanted),
             Driver::Systemd { bus, slice } => self.start_scope(new, bus, slice.as_ref(), &wanted)?,
@@ -97,7 +97,7 @@ impl Planner<'_> {
     /// From the top down: a group's children have what is in its cgroup.subtree_control.
     fn hand_on(&mut self, unified: &Hierarchy, wanted: &Wanted) {
         for above in &unified.above {
-            let missing = not_handed_on(above, wanted.on(Version::V2).filter_map(|setting| setting.controller));
+            let missing = not_handed_on(above, wanted.handed_on(unified));
             if missing.is_empty() {
                 continue;
             }

@@ -5,7 +5,7 @@ use izba_sandbox::namespace::Kind;
 use crate::args::ns::enter::EnterArgs;
 use crate::caller::Caller;
 use crate::failure::Result;
-use crate::launch::launch;
+use crate::launch::{Alone, launch};
 use crate::lower::nsenter;
 use crate::{own_binary, target};
 
@@ -20,5 +20,5 @@ pub fn enter(args: &EnterArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     let target = target::resolve(&args.target, &caller)?;
     let sandbox = nsenter::lower(args, &target, &caller)?;
-    launch(&sandbox, &args.show, &[])
+    launch(&sandbox, &args.show, &[], &mut Alone)
 }

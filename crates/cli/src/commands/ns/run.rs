@@ -7,7 +7,7 @@ use super::keep;
 use crate::args::ns::run::NsRunArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::launch::launch_with;
+use crate::launch::{Company, launch};
 use crate::lower::unshare;
 use crate::own_binary;
 use crate::record::Name;
@@ -24,9 +24,25 @@ pub fn run(args: &NsRunArgs) -> Result<u8> {
     if args.with.keep.is_some() {
         sandbox.handed_out.clone_from(&kept);
     }
-    let free = || args.with.keep.as_ref().map_or(Ok(()), |name| keep::refuse_taken(name, &caller));
-    let keep = |child: &mut Child| args.with.keep.as_ref().map_or(Ok(()), |name| keep_new(name, &kept, child, &caller));
-    launch_with(&sandbox, &args.show, &[], free, keep, |(), _| (), |_| ())
+    let mut keeper = Keeper { name: args.with.keep.as_ref(), kinds: &kept, caller: &caller };
+    launch(&sandbox, &args.show, &[], &mut keeper)
+}
+
+/// Keeps the new namespaces under a name.
+struct Keeper<'a> {
+    name: Option<&'a Name>,
+    kinds: &'a [Kind],
+    caller: &'a Caller,
+}
+
+impl Company for Keeper<'_> {
+    fn before(&mut self) -> Result<()> {
+        self.name.map_or(Ok(()), |name| keep::refuse_taken(name, self.caller))
+    }
+
+    fn started(&mut self, child: &mut Child) -> Result<()> {
+        self.name.map_or(Ok(()), |name| keep_new(name, self.kinds, child, self.caller))
+    }
 }
 
 /// They are handed out just before the program is executed, so they are there however short it lives.

@@ -67,7 +67,8 @@ impl Group {
         let names = names(directory.version);
         let open = |name| if_there(directory.file(name, OFlags::RDONLY));
         let Some(events) = open(names.events)? else { return Ok(None) };
-        let mut watch = Watch { events, limit: open(names.limit)?, peak: open(names.peak)?, known: Oom::default() };
+        let mut watch =
+            Watch { events, limit: open(names.limit)?, peak: open(names.peak)?, known: Oom::default(), gone: false };
         watch.update();
         Ok(Some(watch))
     }
@@ -94,12 +95,15 @@ pub struct Watch {
     limit: Option<OwnedFd>,
     peak: Option<OwnedFd>,
     known: Oom,
+    gone: bool,
 }
 
 impl Watch {
     /// Reads again, and returns the newest numbers that are known.
     pub fn update(&mut self) -> Oom {
-        let kills = reread(&self.events).and_then(|events| flat(&events, KILLS));
+        let events = reread(&self.events);
+        self.gone = events.is_none();
+        let kills = events.and_then(|events| flat(&events, KILLS));
         let limit = self.limit.as_ref().and_then(reread).and_then(|text| bound(&text));
         let peak = self.peak.as_ref().and_then(reread).and_then(|text| number(&text));
         self.known = Oom {
@@ -108,6 +112,11 @@ impl Watch {
             peak: peak.or(self.known.peak),
         };
         self.known
+    }
+
+    /// Had the group been removed at the last look? Then nothing changes any more, though poll(2) says so.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 }
 

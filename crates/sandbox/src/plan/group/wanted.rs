@@ -37,7 +37,10 @@ impl Wanted {
         }
         settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
         devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
-        let controllers = needed.union(&new.controllers).copied().filter(|controller| !closed.contains_key(controller));
+        // What is only to be counted nobody misses.
+        let counted = new.controllers.iter().filter(|&&controller| refusal(controller, limits, facts).is_none());
+        let had = needed.iter().filter(|controller| !closed.contains_key(controller));
+        let controllers = had.chain(counted).copied().filter(|&controller| layout.version(controller).is_some());
         let controllers = controllers.collect();
         let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused));
         let refused = refused.chain(refused_parent(new, facts)).collect();
@@ -46,6 +49,11 @@ impl Wanted {
 
     pub fn needs(&self, hierarchy: &Hierarchy) -> bool {
         hierarchy.controllers.iter().any(|controller| self.controllers.contains(controller))
+    }
+
+    /// Those that a group of cgroup v2 has only if the groups above it hand them on.
+    pub fn handed_on(&self, unified: &Hierarchy) -> impl Iterator<Item = Controller> {
+        self.controllers.iter().copied().filter(|controller| unified.controllers.contains(controller))
     }
 
     pub fn on(&self, version: Version) -> impl Iterator<Item = &Setting> {

@@ -1,0 +1,133 @@
+//! Limits hold: by the clocks and counters of the group, on cgroup v1 and v2.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod group;
+mod support;
+
+use std::fs;
+
+use group::{Limited, ended, is_v1, take};
+use serde_json::json;
+use support::Ground;
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// What one CPU may take beyond what it was given, in microseconds: a slice of bandwidth (sched_cfs_bandwidth_slice_us) and a tick, which is paid back later.
+const SLACK: u64 = 5_000 + 10_000;
+
+/// Has a busy script run into its quota many times, stops it, and looks at what it has had.
+fn quota_holds(cpus: &str, quota: u64, script: &str) {
+    let ground = Ground::new();
+    let run = Limited::start(&ground, &["--cpus", cpus, "--cpu-weight", "10000"], script);
+    // The weight is for a machine that is busy with other things, which would not give it so much.
+    ground.wait_for("it has used its quota twenty times", || run.count("cpu", "throttledPeriods") >= 20);
+    run.izba(&["pause", "web"]).text();
+    let stats = run.stats();
+    let of = |field: &str| stats["cpu"][field].as_u64().unwrap();
+    let (used, periods, throttled) = (of("totalMicroseconds"), of("periods"), of("throttledPeriods"));
+    assert!(used <= quota * (periods + 1) + 2 * SLACK, "more than {quota} a period: {stats:#}");
+    assert!(used >= quota * throttled * 9 / 10, "less than {quota} in periods that were used up: {stats:#}");
+    assert!(of("throttledMicroseconds") > 0, "{stats:#}");
+}
+
+#[test]
+fn a_part_of_one_cpu_is_all_there_is() {
+    quota_holds("0.7", 70_000, "echo up; while :; do :; done");
+}
+
+#[test]
+fn two_that_are_busy_share_a_quota() {
+    quota_holds("0.5", 50_000, "echo up; while :; do :; done & while :; do :; done");
+}
+
+#[test]
+fn nobody_leaves_the_set_of_cpus() {
+    let ground = Ground::new();
+    let see = "import os
+own = lambda: [line.split()[1] for line in open('/proc/self/status') if line.startswith(('Cpus_allowed_list', 'Mems_allowed_list'))]
+print(own())
+try: os.sched_setaffinity(0, {0}); print('moved')
+except OSError as error: print(error.strerror)
+os.sched_setaffinity(0, {0, 1}); print(own())
+";
+    let script = format!("python3 -c \"{see}\"; (grep Cpus_allowed_list /proc/self/status)");
+    let run = ground.sh(support::User::Root, &["--cpuset-cpus", "1", "--cpuset-mems", "0"], "host", &script);
+    let lines: Vec<&str> = run.text().lines().collect();
+    assert_eq!(lines, ["['1', '0']", "Invalid argument", "['1', '0']", "Cpus_allowed_list:\t1"]);
+}
+
+#[test]
+fn memory_ends_at_its_limit() {
+    let ground = Ground::new();
+    let (starved, result) =
+        ended(&ground, &["--memory", "32M", "--memory-swap", "32M"], &format!("exec {}", take(100)));
+    assert_eq!((starved.status, &result["oomKilled"]), (137, &json!(true)), "{starved:?} {result:#}");
+    assert_eq!(result["memoryLimitBytes"], json!(32 * MEBIBYTE));
+    let peak = result["memoryPeakBytes"].as_u64().unwrap();
+    assert!((30 * MEBIBYTE..=32 * MEBIBYTE).contains(&peak), "{result:#}");
+    let (fed, result) = ended(&ground, &["--memory", "32M"], &take(16));
+    assert_eq!((fed.status, &result["oomKilled"]), (0, &json!(false)), "{fed:?} {result:#}");
+    assert!(result["memoryPeakBytes"].as_u64() > Some(16 * MEBIBYTE), "{result:#}");
+}
+
+/// On v1 the sum has a limit of its own, on v2 swap has. That there is swap up to the limit, v2_swap.rs shows.
+#[test]
+fn memory_and_swap_together_end_at_their_limit() {
+    let ground = Ground::new();
+    let script = format!("echo up; read go; {}; echo $?; read end", take(100));
+    let mut run = Limited::start(&ground, &["--memory", "32M", "--memory-swap", "32M"], &script);
+    assert_eq!(run.ask("go"), "137");
+    assert_eq!(run.count("memory", "oomKills"), 1);
+    let group = run.group("memory");
+    let number = |file: &str| fs::read_to_string(group.join(file)).unwrap().trim().parse::<u64>().unwrap();
+    if is_v1(&group) {
+        let most = number("memory.memsw.max_usage_in_bytes");
+        assert_eq!(number("memory.memsw.limit_in_bytes"), 32 * MEBIBYTE);
+        assert!((30 * MEBIBYTE..=32 * MEBIBYTE).contains(&most), "{most}");
+    } else {
+        assert_eq!((number("memory.swap.max"), number("memory.swap.peak")), (0, 0));
+    }
+}
+
+#[test]
+fn a_fork_bomb_comes_to_its_limit_and_ends() {
+    let ground = Ground::new();
+    // Each of them makes more until one is refused, and stays. It is in a PID namespace of its own.
+    let bomb = "exec perl -e '$| = 1; print qq(up\\n); 1 while defined fork; sleep 1000'";
+    let mut run = Limited::start(&ground, &["--pids-limit", "20"], bomb);
+    ground.wait_for("a process is refused", || run.count("pids", "refused") > 0 && run.count("pids", "current") == 20);
+    assert_eq!((run.count("pids", "limit"), run.count("pids", "peak")), (20, 20));
+    assert_eq!(run.izba(&["kill", "web", "KILL"]).text(), "");
+    assert_eq!(run.process.status(), 137);
+    assert!(ground.processes().is_empty());
+}
+
+#[test]
+fn changes_hold_too() {
+    let ground = Ground::new();
+    let script = format!("echo up; while read go; do {}; echo $?; done", take(32));
+    let mut run = Limited::start(&ground, &["--memory", "64M", "--memory-swap", "64M"], &script);
+    assert_eq!(run.ask("go"), "0");
+    for (limit, status) in [("24M", "137"), ("96M", "0"), ("24M", "137")] {
+        assert_eq!(run.izba(&["update", "web", "--memory", limit, "--memory-swap", limit]).text(), "", "{limit}");
+        assert_eq!(run.ask("go"), status, "{limit}");
+    }
+}
+
+/// v1 refuses a limit below what is used and can't be got back, v2 ends processes for it.
+#[test]
+fn a_limit_below_what_is_used_takes_effect_or_is_refused() {
+    let ground = Ground::new();
+    let script = "exec python3 -c 'taken = b\"x\" * (48 << 20); print(\"up\", flush=True); input()'";
+    let mut run = Limited::start(&ground, &["--memory", "64M", "--memory-swap", "64M"], script);
+    let changed = run.izba(&["update", "web", "--memory", "16M", "--memory-swap", "16M"]);
+    if is_v1(&run.group("memory")) {
+        assert!(
+            changed.refusal().contains("memory.limit_in_bytes") || changed.refusal().contains("memory.memsw"),
+            "{changed:?}"
+        );
+        assert_eq!(run.count("memory", "limitBytes"), 64 * MEBIBYTE);
+    } else {
+        assert_eq!(run.process.status(), 137, "{changed:?}");
+    }
+}

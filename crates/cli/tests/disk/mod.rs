@@ -1,0 +1,40 @@
+//! A block device of a test's own.
+#![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::process::Command;
+
+use crate::support::{Ground, User, run};
+
+/// A loop device over a file of the ground's. Dropping it detaches it.
+pub struct Disk {
+    pub device: String,
+}
+
+impl Disk {
+    pub fn new(ground: &Ground, mebibytes: u64) -> Self {
+        let file = ground.path("disk");
+        // Written, as what has holes can't be swapped to.
+        let zeros = format!("head -c {mebibytes}M /dev/zero > {}", file.display());
+        run(ground.command("sh", User::Root).args(["-c", &zeros])).text();
+        assert_eq!(File::open(&file).unwrap().metadata().unwrap().len(), mebibytes << 20);
+        let found = run(ground.command("losetup", User::Root).args(["--find", "--show"]).arg(&file));
+        Self { device: found.text().to_owned() }
+    }
+
+    /// As the kernel names it: "7:0".
+    pub fn number(&self) -> String {
+        let metadata = std::fs::metadata(&self.device).unwrap();
+        assert!(metadata.file_type().is_block_device());
+        let device = metadata.rdev();
+        format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _detached = Command::new("losetup").arg("--detach").arg(&self.device).status();
+    }
+}
