@@ -96,6 +96,25 @@ fn without_limits_only_the_unified_group_is_made() {
 }
 
 #[test]
+fn a_parent_that_was_asked_for_is_not_passed_over() {
+    let mut closed = hybrid();
+    closed.unified.as_mut().unwrap().writable = false;
+    closed.v1.clear();
+    let facts = on(closed);
+    let unlimited = |enforcement| {
+        grouped(|group| {
+            group.limits = Limits::default();
+            group.driver = Driver::Files(Parent::Path("/theirs".into()));
+            group.enforcement = enforcement;
+        })
+    };
+    let cause = "no group can be made below /theirs";
+    assert!(refusal(&unlimited(Enforcement::Required), &facts).problem.starts_with(cause));
+    let best = plan(&unlimited(Enforcement::BestEffort), &facts);
+    assert!(best.before.is_empty() && best.notes.iter().any(|note| note.contains(cause)), "{:?}", best.notes);
+}
+
+#[test]
 fn a_cpuset_of_v1_gets_what_the_limits_do_not_say() {
     let cpuset = grouped(|group| {
         group.limits = Limits::default();
