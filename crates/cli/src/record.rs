@@ -179,6 +179,11 @@ impl Record {
         state.is_some_and(|state| state != group::State::Running)
     }
 
+    /// Is its izba there still, as far as can be told from here?
+    pub fn has_izba(&self) -> bool {
+        self.pid_namespace != own_pid_namespace() || self.izba.open().is_ok()
+    }
+
     /// The namespaces that were made for it, as far as they are known.
     pub fn made(&self) -> impl Iterator<Item = Id> {
         let made = self.namespaces.0.iter().filter(|(_, entered)| entered.state == How::New);

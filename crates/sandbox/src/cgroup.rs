@@ -32,4 +32,4 @@ pub use own::{OwnGroup, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};
 pub use settings::Lowered;
-pub use sweep::{Swept, has_neighbours, sweep};
+pub use sweep::{Swept, sweep};

@@ -101,7 +101,7 @@ fn take(runs: &Runs, name: &Name) -> std::result::Result<Option<OwnedFd>, Errno>
                     return Ok(Some(dir));
                 }
             }
-            Err(Errno::EXIST) if runs.held(name).is_some() => return Ok(None),
+            Err(Errno::EXIST) if runs.is_taken(name) => return Ok(None),
             Err(Errno::EXIST) => std::thread::sleep(PAUSE),
             Err(errno) => return Err(errno),
         }

@@ -102,6 +102,19 @@ impl Runs {
         }
     }
 
+    /// Has an izba this name? One that was just killed has it no more, though its init may hold the lock until it notices.
+    pub(super) fn is_taken(&self, name: &Name) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(dir) = self.held(name) {
+            let left = matches!(read(&dir, &self.path_of(name)), Ok(Some(record)) if !record.has_izba());
+            if !left || Instant::now() >= deadline {
+                return true;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        false
+    }
+
     /// Removes what is left of a run, if nobody holds it: has something been removed? One who finds another sweeping leaves it to him.
     pub fn sweep(&self, name: &Name) -> bool {
         let swept = || {
@@ -199,7 +212,7 @@ impl Run {
 
     /// Is there one of this name, be it just starting?
     pub fn is_there(name: &Name, caller: &Caller) -> bool {
-        Runs::existing(caller).iter().any(|runs| runs.held(name).is_some())
+        Runs::existing(caller).iter().any(|runs| runs.is_taken(name))
     }
 
     /// The one of this name, which has to run.

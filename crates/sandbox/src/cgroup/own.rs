@@ -86,7 +86,7 @@ impl OwnGroup {
 
     /// The usual end: nobody is in it any more, and nothing was made below it. Was that all?
     ///
-    /// The cgroup v2 directory, which is the first to be made, is the last to go: who looks for what was left looks there.
+    
     fn remove_empty(&self) -> bool {
         let mut dirs: Vec<&Path> = self.place.dirs().collect();
         dirs.reverse();

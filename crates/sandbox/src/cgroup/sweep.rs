@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::group::RemoveError;
-use super::{Layout, Parent, Place, remove_abandoned};
+use super::{Layout, Parent, remove_abandoned};
 
 /// What a sweep did.
 #[derive(Debug, Default)]
@@ -36,13 +36,6 @@ pub fn sweep(prefix: &str, parent: &Parent) -> Swept {
         }
     }
     Swept { groups: gone.len() as u64, failed }
-}
-
-/// Are there other groups beside a new one whose names begin with `prefix`? They may be in use. One listing says it, as a group has its first
-/// directory for as long as it has any.
-pub fn has_neighbours(group: &Place, prefix: &str) -> bool {
-    let Some(own) = group.dirs().next() else { return false };
-    own.parent().is_some_and(|parent| groups_in(parent, prefix).iter().any(|dir| dir != own))
 }
 
 fn groups_in(parent: &Path, prefix: &str) -> Vec<PathBuf> {
