@@ -152,7 +152,7 @@ fn best_effort_goes_on_and_says_what_is_not_enforced() {
         assert_eq!(run.text(), "on");
         for controller in ["memory", "pids"] {
             assert!(
-                run.stderr.contains(&format!("note: not enforced: the {controller} limits can't be enforced")),
+                run.stderr.contains(&format!("note: left out: the {controller} limits can't be enforced")),
                 "{run:?}"
             );
         }

@@ -135,9 +135,11 @@ impl Drop for Limited<'_> {
         }
         let status = self.process.status();
         let own = format!("izba-web-{}", self.process.pid());
-        let left: Vec<PathBuf> =
-            groups_of("web").into_iter().filter(|dir| *dir.file_stem().unwrap() == own[..]).collect();
-        assert!(left.is_empty(), "{left:?} after {status}, {killed:?}");
+        let left = || groups_of("web").into_iter().filter(|dir| *dir.file_stem().unwrap() == own[..]);
+        let made: Vec<PathBuf> = left().filter(|dir| dir.extension().is_none()).collect();
+        assert!(made.is_empty(), "{made:?} after {status}, {killed:?}");
+        // A scope is systemd's to remove, which it does when it has heard that it is empty.
+        self.ground.wait_for("the scope is gone", || left().next().is_none());
     }
 }
 

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// A group that was made for a sandbox. Every directory of it is locked (flock(2)) as long as this lives: the kernel drops the lock with its
 /// holder, so a group that has none was left behind ([`remove_abandoned`]).
 ///
-/// Dropping it removes the group if nobody is in it any more.
+/// Dropping it removes the group if nobody is in it any more. One that systemd has made is removed by systemd.
 #[derive(Debug, Default)]
 pub struct OwnGroup {
     place: Place,
@@ -70,18 +70,25 @@ impl OwnGroup {
         Ok(dir)
     }
 
-    /// Ends what is left in it, and removes it with its sub-groups, and what was made above it. Goes on after a failure.
+    /// Ends what is left in it, and removes it with its sub-groups, and what was made above it. Goes on after a failure. A group that systemd has made
+    /// is removed by systemd, soon after.
     ///
     /// # Errors
     /// What couldn't be removed, and why: a process doesn't end.
     pub fn remove(mut self) -> Result<(), RemoveError> {
-        if self.remove_empty() {
+        if self.place.unit.is_none() && self.remove_empty() {
             self.place = Place::default();
             self.above.clear();
             return Ok(());
         }
-        let group = Group::open_rest(&self.place).map_err(|error| RemoveError { errors: vec![error] })?;
-        group.remove(PATIENCE)
+        let failed = |error| RemoveError { errors: vec![error] };
+        let group = Group::open_rest(&self.place).map_err(failed)?;
+        match self.place.unit {
+            // systemd hears from cgroup.events that nobody is in its group any more. The kernel may be late with that, and nobody hears of it where
+            // the directory has been removed meanwhile: the unit would stay for ever.
+            Some(_) => group.kill(PATIENCE).map_err(failed),
+            None => group.remove(PATIENCE),
+        }
     }
 
     /// The usual end: nobody is in it any more, and nothing was made below it. Was that all?
@@ -101,7 +108,9 @@ impl OwnGroup {
 
 impl Drop for OwnGroup {
     fn drop(&mut self) {
-        self.remove_empty();
+        if self.place.unit.is_none() {
+            self.remove_empty();
+        }
     }
 }
 
