@@ -73,6 +73,11 @@ fn usual(is_plain: bool, bus: impl FnOnce() -> Option<Address>) -> Driver {
     bus.map_or(Driver::Files(Parent::Nearest), |bus| Driver::Systemd { bus, slice: None })
 }
 
+/// Who makes the group of a run that is limited, where nobody says anything.
+pub fn usual_driver(caller: &Caller) -> Driver {
+    usual(false, || usual_bus(caller))
+}
+
 /// Root's is the system's.
 pub fn bus(caller: &Caller) -> Result<Address> {
     let address = match caller.uid {
