@@ -59,8 +59,10 @@ pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String], company: &mu
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
-        company.started(&mut child).inspect_err(|_| end(&mut child))?;
-        let status = attend(&mut child, company);
+        let status = company.started(&mut child).and_then(|()| attend(&mut child, company));
+        if status.is_err() {
+            end(&mut child);
+        }
         company.ended(child.group());
         if let Err(error) = child.take_group().remove() {
             // It doesn't change what the program ended with.

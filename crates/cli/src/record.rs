@@ -165,7 +165,10 @@ impl Record {
         let problem = |what: &str| Failure::new(format!("the run {} {what}", self.name));
         let Cgroup(place) = self.cgroup.as_ref().ok_or_else(|| {
             problem("has no control group of its own")
-                .because("izba could make none, or was told not to; izba doctor says what works here")
+                .because(
+                    "izba could make none, was told not to, or needed none, as nothing was limited and no name given",
+                )
+                .remedy("start it with --name or a limit; izba doctor says whether limits work here")
         })?;
         let opened = Group::open(place)
             .map_err(|error| start::group(problem("has a control group that can't be opened").problem, &error))?;

@@ -32,7 +32,7 @@ pub fn document(name: Option<&Name>, ended: &Result<u8>, used: Option<&Usage>, t
         "status": status,
         "signal": status.checked_sub(128).filter(|signal| (1..=64).contains(signal)).filter(|_| ended.is_ok()),
         "error": ended.as_ref().err().map(|failure| &failure.problem),
-        "oomKilled": kills.is_some_and(|kills| kills > 0),
+        "oomKilled": kills.map(|kills| kills > 0),
         "oomKills": kills,
         "memoryLimitBytes": memory.and_then(|memory| memory.limit).map(bound),
         "memoryPeakBytes": memory.and_then(|memory| memory.peak),
@@ -135,7 +135,13 @@ fn replace(directory: &OwnedFd, path: &Path, text: &[u8]) -> std::io::Result<()>
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // As the caller's umask has it.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-    let file = openat(directory, &*new, flags, mode)?;
+    let file = openat(directory, &*new, flags, mode).or_else(|errno| match errno {
+        // An izba that was killed has left it.
+        Errno::EXIST => {
+            unlinkat(directory, &*new, AtFlags::empty()).and_then(|()| openat(directory, &*new, flags, mode))
+        }
+        errno => Err(errno),
+    })?;
     let written = File::from(file).write_all(text).and_then(|()| Ok(renameat(directory, &*new, directory, name)?));
     written.inspect_err(|_| {
         let _left = unlinkat(directory, &*new, AtFlags::empty());
@@ -160,10 +166,13 @@ mod tests {
 
     #[test]
     fn a_script_can_tell_a_lack_of_memory_from_another_137() {
+        let uncounted = document(None, &Ok(137), None, Duration::from_secs(2));
+        assert!(uncounted["oomKilled"].is_null() && uncounted["oomKills"].is_null());
         let mut used = Usage::default();
+        used.memory.events.killed = Some(0);
         let plain = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
         assert_eq!((&plain["status"], &plain["signal"], &plain["oomKilled"]), (&json!(137), &json!(9), &json!(false)));
-        assert!(plain["oomKills"].is_null() && plain["error"].is_null());
+        assert!(plain["oomKills"] == json!(0) && plain["error"].is_null());
         used.memory.events.killed = Some(1);
         (used.memory.limit, used.memory.peak) = (Some(Bound::At(64 << 20)), Some(64 << 20));
         let killed = document(None, &Ok(137), Some(&used), Duration::from_secs(2));
@@ -194,6 +203,7 @@ mod tests {
         let dir = scratch("file");
         let path = dir.join("result.json");
         fs::write(&path, "old").unwrap();
+        fs::write(dir.join(format!(".izba-result-{}", std::process::id())), "of a killed one").unwrap();
         let result = ResultFile::open(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         result.write(&json!({ "status": 7 })).unwrap();

@@ -102,10 +102,13 @@ fn everybody_gets_the_signal_once() {
 }
 
 #[test]
-fn without_a_group_nothing_is_paused() {
+fn without_a_group_nothing_is_paused_but_all_can_be_killed() {
     let ground = Ground::new();
-    let _run = ground.named(User::Root, "web", &["--cgroup-manager", "none"], "host", "echo up; exec sleep 1000");
+    let mut run = ground.named(User::Root, "web", &["--cgroup-manager", "none"], "host", "echo up; exec sleep 1000");
     for verb in ["pause", "resume"] {
         assert!(izba(&ground, &[verb, "web"]).refusal().contains("the run web has no control group of its own"));
     }
+    assert!(izba(&ground, &["kill", "--all", "web", "TERM"]).refusal().contains("has no control group of its own"));
+    assert_eq!(izba(&ground, &["kill", "--all", "web", "KILL"]).text(), "");
+    assert_eq!(run.status(), 137);
 }

@@ -31,7 +31,7 @@ pub struct CpuArgs {
     #[arg(long, value_name = "N|max", allow_hyphen_values = true, conflicts_with = "cpu_quota")]
     pub cpus: Option<Cpus>,
     /// Microseconds of CPU time in each period.
-    #[arg(long, value_name = "MICROSECONDS|max", allow_hyphen_values = true, value_parser = bound::count)]
+    #[arg(long, value_name = "MICROSECONDS|max", allow_hyphen_values = true, value_parser = bound::quota)]
     pub cpu_quota: Option<Bound>,
     /// The length of a period, 1000 to 1000000 microseconds: 100000 by default.
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true, value_parser = value_parser!(u64).range(1000..=1_000_000))]

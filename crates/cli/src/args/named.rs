@@ -70,7 +70,7 @@ pub struct KillArgs {
     /// The signal, by name or number. KILL ends everything in a run that has a PID namespace of its own.
     #[arg(value_name = "SIGNAL", default_value = "TERM", allow_hyphen_values = true)]
     pub signal: Signal,
-    /// Send it to every process of the run instead, also to those of izba exec.
+    /// Send it to every process of the run instead, also to those of izba exec. That takes a control group; KILL does with a PID namespace.
     #[arg(long)]
     pub all: bool,
 }
@@ -92,7 +92,8 @@ pub struct ResumeArgs {
 }
 
 const UPDATE: &str = "\
-What isn't named stays as it is. A limit that was there is taken away with max.";
+What isn't named stays as it is. A limit that was there is taken away with max.
+The rules of --device-cgroup-rule take the place of all earlier ones of the run.";
 
 /// Change the limits of a run.
 #[derive(Debug, Args)]

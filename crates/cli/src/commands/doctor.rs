@@ -1,15 +1,19 @@
 //! `izba doctor`: what works here, from the same probes that explain errors.
 
+mod limits;
+
 use std::io::{self, Write};
 
 use izba_sandbox::probe::{self, Finding};
 use serde_json::{Value, json};
 
 use crate::args::TableFormat;
+use crate::caller::Caller;
 
 /// Prints the findings. True if `izba run` works for this caller in some form.
 pub fn doctor(format: TableFormat, out: &mut dyn Write) -> io::Result<bool> {
-    let findings = probe::findings();
+    let mut findings = probe::findings();
+    findings.push(limits::finding(&Caller::of_this_process()));
     match format {
         TableFormat::Table => lines(&findings).iter().try_for_each(|line| writeln!(out, "{line}"))?,
         TableFormat::Json => writeln!(out, "{:#}", to_json(&findings))?,

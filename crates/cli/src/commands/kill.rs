@@ -3,12 +3,13 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use izba_sandbox::namespace::Kind;
 use izba_sys::signal::{SIGKILL, pidfd_send_signal};
 
 use crate::args::named::KillArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
-use crate::record::{Record, Run};
+use crate::record::{How, Record, Run};
 use crate::{output, start};
 
 /// What has been killed ends when the kernel has let go of what it was doing.
@@ -44,6 +45,13 @@ fn while_paused(record: &Record, signal: i32) -> Result<()> {
 
 /// Everybody in the run's group: also what izba exec has started, and what has left the program's session.
 fn everyone(record: &Record, signal: i32) -> Result<()> {
+    if record.cgroup.is_none()
+        && signal == SIGKILL
+        && record.namespaces.0.get(&Kind::Pid).is_some_and(|pid| pid.state == How::New)
+    {
+        // With PID 1 of the namespace everybody ends.
+        return program(record, signal);
+    }
     let group = record.open_group()?;
     let failure = |error| start::group(cannot(record, signal).problem, &error);
     if signal == SIGKILL {

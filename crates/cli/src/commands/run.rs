@@ -1,6 +1,7 @@
 //! `izba run`: options, intent, plan, kernel.
 
 mod company;
+mod count;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use izba_sandbox::cgroup::{Controller, Group, LimitError, Limits, Place, Setting, Version, device};
+use izba_sandbox::cgroup::{
+    Controller, Group, LimitError, Limits, NumberList, Place, Setting, Version, device, is_unified,
+};
 use izba_sys::path::{CWD, Mode, openat};
 
 use crate::args::named::UpdateArgs;
@@ -28,6 +30,7 @@ pub fn update(args: &UpdateArgs) -> Result<u8> {
     let group = record.open_group()?;
     let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
     let update = Update { run: &record.name, place: &place, limits: &limits };
+    update.has_cpus()?;
     let settings = update.settings()?;
     if let Some(unit) = &place.unit {
         unit::set_properties(unit, &settings, &limits.devices, &caller)?;
@@ -44,10 +47,25 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
+    /// As at the start: cgroup v2 would take CPUs that aren't there, and leave the group with others.
+    fn has_cpus(&self) -> Result<()> {
+        let Some((Version::V2, dir)) = self.place.of(Controller::Cpuset) else { return Ok(()) };
+        // The nearest that has the controller.
+        let above =
+            |file: &str| dir.ancestors().skip(1).find_map(|above| std::fs::read_to_string(above.join(file)).ok());
+        let cpu = &self.limits.cpu;
+        present("--cpuset-cpus", cpu.cpus.as_ref(), above("cpuset.cpus.effective"))?;
+        present("--cpuset-mems", cpu.mems.as_ref(), above("cpuset.mems.effective"))
+    }
+
     /// On cgroup v2 a controller can be had later, too. On v1 its group would have had to be joined at the start.
     fn have_controllers(&self) -> Result<()> {
         for controller in self.limits.controllers() {
-            if self.place.v1.contains_key(&controller) || controller == Controller::Devices {
+            if self.place.v1.contains_key(&controller) {
+                continue;
+            }
+            // Every group of v2 can have a program that judges devices.
+            if controller == Controller::Devices && self.place.unified.is_some() {
                 continue;
             }
             let name = controller.name(Version::V2);
@@ -67,6 +85,11 @@ impl Update<'_> {
             return failure
                 .because(format!("a group above it doesn't hand the {controller} controller on"))
                 .caused_by(error);
+        }
+        if is_unified() {
+            return failure
+                .because(format!("no group above it has the {controller} controller"))
+                .remedy("see cgroup.controllers for what the kernel has and what is delegated, and cgroups(7)");
         }
         failure
             .because(format!("it was started without any, and has no group in the {controller} hierarchy of cgroup v1"))
@@ -106,6 +129,18 @@ impl Update<'_> {
     }
 }
 
+/// Are all of them among those that the group above has? Where that isn't known the kernel decides.
+fn present(option: &str, wanted: Option<&NumberList>, above: Option<String>) -> Result<()> {
+    let above = above.and_then(|above| above.trim().parse::<NumberList>().ok());
+    match (wanted, above) {
+        (Some(wanted), Some(above)) if !above.contains_all(wanted) => {
+            Err(Failure::new(format!("{option} {wanted}: not all of them are there"))
+                .remedy(format!("choose from {above}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refused(error: LimitError) -> Failure {
     Failure::new(error.problem).remedy(error.remedy)
 }
@@ -119,4 +154,31 @@ fn hand_on(dir: &Path, controller: &str) -> io::Result<()> {
     let above = dir.parent().ok_or(io::ErrorKind::NotFound)?;
     hand_on(above, controller)?;
     std::fs::write(above.join("cgroup.subtree_control"), format!("+{controller}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_that_are_not_there_are_refused() {
+        let check = |wanted: &str, above: &str| {
+            present("--cpuset-cpus", Some(&wanted.parse().unwrap()), Some(above.to_owned()))
+        };
+        assert!(check("0-1", "0-3\n").is_ok() && present("--cpuset-cpus", None, Some("0\n".to_owned())).is_ok());
+        let failure = check("99", "0-3\n").unwrap_err();
+        assert!(failure.problem.starts_with("--cpuset-cpus 99: "), "{failure}");
+        assert!(present("--cpuset-cpus", Some(&"99".parse().unwrap()), None).is_ok());
+    }
+
+    #[test]
+    fn devices_that_nothing_judges_are_no_success() {
+        let limits = Limits { devices: vec!["c 1:3 r".parse().unwrap()], ..Limits::default() };
+        let only_pids = Place { v1: [(Controller::Pids, "/sys/fs/cgroup/pids/a".into())].into(), ..Place::default() };
+        let check = |place| Update { run: "web", place, limits: &limits }.have_controllers();
+        let failure = check(&only_pids).unwrap_err();
+        assert!(failure.problem.contains("the devices limits of the run web"), "{failure}");
+        let unified = Place { unified: Some("/sys/fs/cgroup/unified/a".into()), ..Place::default() };
+        assert!(check(&unified).is_ok());
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use izba_sandbox::cgroup::systemd::{Address, is_systemd_running};
 use izba_sandbox::cgroup::{ControlGroup, Controller, Driver, Enforcement, Limits, NewGroup, Parent, is_unified};
+use izba_sandbox::namespace::Kind;
+use izba_sandbox::survey::Id;
 
 use crate::args::limit::{CgroupManager, GroupArgs};
 use crate::caller::Caller;
@@ -17,7 +19,8 @@ pub const PREFIX: &str = "izba-";
 /// A group of its own. A run with a name is there to be looked at, paused and changed, and of one whose result is wanted it is counted what it uses: that
 /// takes controllers.
 pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Limits) -> Result<ControlGroup> {
-    let Some(driver) = driver(args, caller)? else { return without(args, &limits) };
+    let is_plain = name.is_none() && args.result.is_none() && limits == Limits::default();
+    let Some(driver) = driver(args, caller, is_plain)? else { return without(args, &limits) };
     let mut controllers = BTreeSet::new();
     if name.is_some() {
         controllers.extend([Controller::Freezer, Controller::Cpu]);
@@ -25,11 +28,8 @@ pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Lim
     if name.is_some() || args.result.is_some() {
         controllers.extend([Controller::Cpuacct, Controller::Memory, Controller::Pids]);
     }
-    // A name is one run's of one user in one runtime directory, and groups are everybody's.
-    let number = std::process::id();
-    let name = name.map_or_else(|| number.to_string(), |name| format!("{name}-{number}"));
     Ok(ControlGroup::New(Box::new(NewGroup {
-        name: format!("{PREFIX}{name}"),
+        name: group_name(name, std::process::id(), Id::own(Kind::Pid)),
         driver,
         limits,
         controllers,
@@ -37,15 +37,19 @@ pub fn lower(args: &GroupArgs, caller: &Caller, name: Option<&Name>, limits: Lim
     })))
 }
 
+/// A name is one run's of one user in one runtime directory, and a process id one PID namespace's; groups are everybody's.
+fn group_name(name: Option<&Name>, pid: u32, namespace: Option<Id>) -> String {
+    let name = name.map(|name| format!("{name}-")).unwrap_or_default();
+    let namespace = namespace.filter(|id| !id.is_initial()).map(|id| format!("-{}", id.inode)).unwrap_or_default();
+    format!("{PREFIX}{name}{pid}{namespace}")
+}
+
 /// `None` where no group is wanted.
-fn driver(args: &GroupArgs, caller: &Caller) -> Result<Option<Driver>> {
+fn driver(args: &GroupArgs, caller: &Caller, is_plain: bool) -> Result<Option<Driver>> {
     let files = |parent| Ok(Some(Driver::Files(parent)));
     match (args.cgroup_manager, &args.cgroup_parent) {
         (CgroupManager::None, _) => Ok(None),
-        (CgroupManager::Auto, None) => match usual_bus(caller) {
-            Some(bus) => Ok(Some(Driver::Systemd { bus, slice: None })),
-            None => files(Parent::Nearest),
-        },
+        (CgroupManager::Auto, None) => Ok(Some(usual(is_plain, || usual_bus(caller)))),
         (CgroupManager::Auto | CgroupManager::Systemd, Some(Named::Slice(slice))) => {
             Ok(Some(Driver::Systemd { bus: bus(caller)?, slice: Some(slice.clone()) }))
         }
@@ -61,6 +65,17 @@ fn driver(args: &GroupArgs, caller: &Caller) -> Result<Option<Driver>> {
         (CgroupManager::Cgroupfs, None) => files(Parent::Nearest),
         (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(Named::Path(path))) => files(Parent::Path(path.clone())),
     }
+}
+
+/// A run of which nothing is limited or counted does without a group where the caller can't make one, and needn't wait for systemd.
+fn usual(is_plain: bool, bus: impl FnOnce() -> Option<Address>) -> Driver {
+    let bus = if is_plain { None } else { bus() };
+    bus.map_or(Driver::Files(Parent::Nearest), |bus| Driver::Systemd { bus, slice: None })
+}
+
+/// Who makes the group of a run that is limited, where nobody says anything.
+pub fn usual_driver(caller: &Caller) -> Driver {
+    usual(false, || usual_bus(caller))
 }
 
 /// Root's is the system's.
@@ -119,6 +134,23 @@ mod tests {
             let failure = lowered(manager, Some(parent), Limits::default()).unwrap_err();
             assert!(failure.problem.starts_with(&format!("--cgroup-parent {parent}: ")), "{failure}");
         }
+    }
+
+    #[test]
+    fn systemd_is_asked_for_what_is_wanted_only() {
+        let bus = Address::system(None).unwrap();
+        assert_eq!(usual(true, || panic!("asked")), Driver::Files(Parent::Nearest));
+        assert_eq!(usual(false, || Some(bus.clone())), Driver::Systemd { bus: bus.clone(), slice: None });
+        assert_eq!(usual(false, || None), Driver::Files(Parent::Nearest));
+    }
+
+    #[test]
+    fn groups_of_two_pid_namespaces_have_two_names() {
+        let web: Name = "web".parse().unwrap();
+        let of = |name, inode| group_name(name, 7, Some(Id { kind: Kind::Pid, inode }));
+        assert_eq!((of(None, 0xEFFF_FFFC), of(Some(&web), 0xEFFF_FFFC)), ("izba-7".into(), "izba-web-7".into()));
+        assert_eq!(of(None, 4_026_532_000), "izba-7-4026532000");
+        assert_eq!(of(Some(&web), 4_026_532_001), "izba-web-7-4026532001");
     }
 
     #[test]

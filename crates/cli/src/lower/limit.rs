@@ -1,25 +1,20 @@
 //! Limits: what the options mean together. Of the machine only its memory and the disks that are named are looked at.
 
+use izba_sandbox::cgroup::device::standard;
 use izba_sandbox::cgroup::{
-    Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, IoLimits, IoWeight, Limits,
-    MemoryLimits, NetworkLimits, Throttle,
+    Bound, CpuLimits, CpuWeight, DeviceRule, DeviceWeight, IoLimits, IoWeight, Limits, MemoryLimits, NetworkLimits,
+    Throttle,
 };
 
 use super::{disk, memory};
 use crate::args::limit::{CpuArgs, IoArgs, LimitArgs, MemoryArgs};
 use crate::failure::{Failure, Result};
 use crate::parse::block_device::{Rate, Weight};
-use crate::parse::bound::SizeBound;
+use crate::parse::bound::{LEAST_QUOTA, SizeBound};
 use crate::parse::cpus::Cpus;
 
 /// The kernel's own: Documentation/scheduler/sched-bwc.rst.
 const PERIOD: u64 = 100_000;
-/// The least quota, min_cfs_quota_period in kernel/sched/core.c: 1 ms.
-const LEAST_QUOTA: u64 = 1000;
-
-/// Character devices that a root has: null, zero, full, random, urandom, tty, ptmx, and pseudo-terminals. Docker's and runc's too.
-const USUAL: [(u32, Option<u32>); 8] =
-    [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
 
 pub fn lower(args: &LimitArgs) -> Result<Limits> {
     Ok(Limits {
@@ -112,19 +107,9 @@ fn throttles(option: &str, rates: &[Rate]) -> Result<Vec<Throttle>> {
     rates.iter().map(throttle).collect()
 }
 
-/// None where no rule is given. Making a node of any kind is allowed, which capabilities decide on, and using it isn't.
+/// None where no rule is given: else they come after those of the usual devices.
 fn devices(rules: &[DeviceRule]) -> Vec<DeviceRule> {
-    if rules.is_empty() {
-        return Vec::new();
-    }
-    let (make, all) = (
-        DeviceAccess { read: false, write: false, mknod: true },
-        DeviceAccess { read: true, write: true, mknod: true },
-    );
-    let allow = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
-    let made = [DeviceKind::Char, DeviceKind::Block].map(|kind| allow(kind, None, None, make));
-    let usual = USUAL.map(|(major, minor)| allow(DeviceKind::Char, Some(major), minor, all));
-    made.into_iter().chain(usual).chain(rules.iter().copied()).collect()
+    if rules.is_empty() { Vec::new() } else { standard().into_iter().chain(rules.iter().copied()).collect() }
 }
 
 #[cfg(test)]
@@ -183,6 +168,10 @@ mod tests {
                 && may((NodeKind::Char, 136, 7), "rw")
                 && may((NodeKind::Char, 10, 229), "rw")
         );
+        // zero, full, random, urandom, tty, ptmx, net/tun: what other container engines allow, too.
+        for (major, minor) in [(1, 5), (1, 7), (1, 9), (5, 0), (5, 2), (10, 200)] {
+            assert!(may((NodeKind::Char, major, minor), "rwm"), "{major}:{minor}");
+        }
         assert!(
             may((NodeKind::Block, 8, 0), "m")
                 && !may((NodeKind::Block, 8, 0), "r")
@@ -210,7 +199,7 @@ mod tests {
         let mut words = Vec::new();
         for (option, values) in [
             ("--cpus", "0 -1 -0.5 nan 1e3 0.0000000001 99999999999999999999"),
-            ("--cpu-quota", "0 -2 1.5 9223372036854775808"),
+            ("--cpu-quota", "0 -2 1.5 500 999 9223372036854775808"),
             ("--cpu-period", "0 999 1000001 -5"),
             ("--cpu-burst", "-1 x 18446744073709551616"),
             ("--cpu-weight", "0 10001 -5"),

@@ -49,6 +49,17 @@ pub fn count(text: &str) -> Result<Bound, String> {
     }
 }
 
+/// The least quota, min_cfs_quota_period in kernel/sched/core.c: 1 ms.
+pub const LEAST_QUOTA: u64 = 1000;
+
+/// Microseconds of CPU time in a period.
+pub fn quota(text: &str) -> Result<Bound, String> {
+    match count(text)? {
+        Bound::At(quota) if quota < LEAST_QUOTA => Err(format!("the kernel takes {LEAST_QUOTA} microseconds at least")),
+        quota => Ok(quota),
+    }
+}
+
 fn is_max(text: &str) -> bool {
     matches!(text, "max" | "-1")
 }

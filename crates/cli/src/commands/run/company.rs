@@ -1,23 +1,24 @@
 //! What goes on beside the program of an `izba run`: its record, the sweep, and what its group counts.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use izba_sandbox::cgroup::group::{Usage, Watch};
-use izba_sandbox::cgroup::{ControlGroup, Driver, Group, Parent, Place};
+use izba_sandbox::cgroup::group::Usage;
+use izba_sandbox::cgroup::{ControlGroup, Driver, Parent, Place};
 use izba_sandbox::keep::KeepError;
 use izba_sandbox::parent::Child;
 use izba_sandbox::sandbox::Sandbox;
 use izba_sys::signal;
 
+use super::count::Count;
 use crate::args::run::RunArgs;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::launch::Company;
 use crate::record::{Asked, Name, Record, Reservation};
 use crate::sweep::{self, Sweeping};
-use crate::{kept, output, result};
+use crate::{kept, output};
 
 /// What is held and gathered as long as the program runs.
 pub struct RunCompany<'a> {
@@ -31,9 +32,7 @@ pub struct RunCompany<'a> {
     unfindable: Option<Failure>,
     /// Ends with the run.
     _sweeping: Option<Sweeping>,
-    /// systemd removes a group as soon as it is empty, so want of memory is noticed when it comes.
-    watch: Option<Watch>,
-    usage: Option<Usage>,
+    count: Count,
 }
 
 impl<'a> RunCompany<'a> {
@@ -46,14 +45,13 @@ impl<'a> RunCompany<'a> {
             reservation: None,
             unfindable: None,
             _sweeping: None,
-            watch: None,
-            usage: None,
+            count: Count::of(&sandbox.cgroup, args.group.result.is_some()),
         }
     }
 
     /// What the run has used, if somebody wants it; or why it had to be ended.
     pub fn end(self) -> Result<Option<Usage>> {
-        self.unfindable.map_or(Ok(self.usage), Err)
+        self.unfindable.map_or(Ok(self.count.usage()), Err)
     }
 
     fn announce(&mut self, child: &Child) -> Result<()> {
@@ -67,11 +65,6 @@ impl<'a> RunCompany<'a> {
         let problem = || Failure::new(format!("cannot write the record of the run {}", reservation.name()));
         reservation.announce(&record).map_err(|error| problem().caused_by(&error))
     }
-
-    /// A run that can't lack memory, and whose usage nobody wants, has nothing read.
-    fn is_counted(&self) -> bool {
-        self.args.limits.memory.memory.is_some() || self.args.group.result.is_some()
-    }
 }
 
 impl Company for RunCompany<'_> {
@@ -81,15 +74,14 @@ impl Company for RunCompany<'_> {
     }
 
     fn started(&mut self, child: &mut Child) -> Result<()> {
-        if self.is_counted() && child.group().unit.is_some() {
-            self.watch = Group::open(child.group()).and_then(|group| group.watch()).ok().flatten();
-        }
+        self.count.begin(child.group());
         let parent = swept_parent(self.sandbox);
         self._sweeping = sweep::in_background(&self.args.root.cache, self.caller, parent);
         Ok(())
     }
 
     fn settled(&mut self, child: &Child) {
+        self.count.read();
         let Err(failure) = self.announce(child) else { return };
         if self.args.name.is_some() {
             // A name was asked for, so it has to be of use.
@@ -101,35 +93,15 @@ impl Company for RunCompany<'_> {
     }
 
     fn watched(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.as_ref().filter(|watch| !watch.is_gone()).map(AsFd::as_fd)
+        self.count.watched()
     }
 
     fn changed(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.update();
-        }
+        self.count.read();
     }
 
-    /// Only who wants the usage waits for all of it, which takes as long as making the group.
     fn ended(&mut self, group: &Place) {
-        if !self.is_counted() {
-            return;
-        }
-        let group = Group::open(group);
-        let oom = match &mut self.watch {
-            Some(watch) => watch.update(),
-            None => group.as_ref().ok().and_then(|group| group.oom().ok()).unwrap_or_default(),
-        };
-        if let Some(note) = result::out_of_memory(oom) {
-            output::note(note);
-        }
-        if self.args.group.result.is_some() {
-            let mut usage = group.and_then(|group| group.usage()).unwrap_or_default();
-            usage.memory.events.killed = oom.kills;
-            usage.memory.limit = oom.limit;
-            usage.memory.peak = oom.peak;
-            self.usage = Some(usage);
-        }
+        self.count.end(group);
     }
 }
 

@@ -26,7 +26,8 @@ pub fn watch(args: &StatsArgs, interval: Duration, caller: &Caller) -> Result<u8
     let mut ended_by = None;
     while !samples.is_empty() && ended_by.is_none() {
         screen.show(&samples)?;
-        next += interval;
+        // Looks that are due already, as we were stopped or slow, are left out.
+        next = (next + interval).max(Instant::now());
         ended_by = wait(&signals, next, &mut screen).map_err(failed)?;
         if ended_by.is_none() {
             let earlier = samples;
