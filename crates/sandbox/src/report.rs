@@ -119,7 +119,11 @@ impl StepError {
             Problem::Errno(errno) => Self::new(plan, step, call, errno),
             Problem::Helper(said) => Self { reason: said, ..Self::new(plan, step, call, Errno::PERM) },
             Problem::Systemd(error) => {
-                let hint = Hint { cause: "systemd makes the run's group".to_owned(), remedy: error.remedy() };
+                let cause = match call {
+                    Call::AttachToUnit { .. } => "systemd puts the program into the unit's group",
+                    _ => "systemd makes the run's group",
+                };
+                let hint = Hint { cause: cause.to_owned(), remedy: error.remedy() };
                 Self { reason: error.to_string(), hint: Some(hint), ..Self::new(plan, step, call, Errno::IO) }
             }
             Problem::HelperStart(error) => {

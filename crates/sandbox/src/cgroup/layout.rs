@@ -33,7 +33,7 @@ pub struct Hierarchy {
     pub above: Vec<Above>,
     /// May the caller make groups in the last of these that exists, and processes in them?
     pub writable: bool,
-    /// The CPUs that the last of these that exists has, if they matter.
+    /// The CPUs that a group in the last of these that exists can have, if they matter.
     pub cpus: Option<NumberList>,
     /// Its memory nodes.
     pub mems: Option<NumberList>,
@@ -235,10 +235,13 @@ impl Above {
     }
 }
 
+/// Of the nearest group that has the files: where cpuset isn't handed on, a group has what the one above it has.
 fn set_cpus(hierarchy: &mut Hierarchy, cpus: &str, mems: &str) {
-    let Some(nearest) = hierarchy.above.iter().rev().find(|above| above.exists) else { return };
-    let read = |file: &str| std::fs::read_to_string(nearest.path.join(file)).ok()?.trim().parse().ok();
-    (hierarchy.cpus, hierarchy.mems) = (read(cpus), read(mems));
+    let nearest = |file: &str| {
+        let mut above = hierarchy.above.iter().rev().map(|above| above.path.join(file));
+        above.find_map(|file| std::fs::read_to_string(file).ok())?.trim().parse().ok()
+    };
+    (hierarchy.cpus, hierarchy.mems) = (nearest(cpus), nearest(mems));
 }
 
 /// Controllers that izba knows, from a file such as cgroup.controllers.
@@ -250,4 +253,24 @@ fn words(file: &Path) -> BTreeSet<Controller> {
 /// As the kernel would judge: read-only mounts too.
 fn may_write(path: &Path) -> bool {
     accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_cpuset_is_not_handed_on_a_group_has_the_cpus_of_the_one_above() {
+        let top = std::env::temp_dir().join(format!("izba-test-layout-{}", std::process::id()));
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        std::fs::write(top.join("a/cpus"), "0-1\n").unwrap();
+        std::fs::write(top.join("cpus"), "0-7\n").unwrap();
+        std::fs::write(top.join("mems"), "0\n").unwrap();
+        let mut below = hierarchy(Version::V2, &top, Path::new("/a/b/new"));
+        set_cpus(&mut below, "cpus", "mems");
+        std::fs::remove_dir_all(&top).unwrap();
+        assert_eq!(below.cpus, Some("0-1".parse().unwrap()));
+        assert_eq!(below.mems, Some("0".parse().unwrap()));
+    }
 }

@@ -45,9 +45,25 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 /// As long as runc waits for systemd.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Is systemd PID 1? Then there is /run/systemd/system: sd_booted(3).
+/// Is systemd PID 1, and does it mean the same by a process's id and a group's path as the caller? Then there is /run/systemd/system, as
+/// sd_booted(3) has it, and the caller is in its PID and cgroup namespaces: elsewhere it would move another process.
 pub fn is_systemd_running() -> bool {
-    std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|metadata| metadata.is_dir())
+    let booted = std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|metadata| metadata.is_dir());
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    booted && is_own_proc() && is_manager(&read("/proc/1/comm"), &read("/proc/1/cgroup"))
+}
+
+/// A /proc of another PID namespace knows the caller by another id.
+fn is_own_proc() -> bool {
+    let own = std::fs::read_link("/proc/self");
+    own.is_ok_and(|own| own == Path::new(&std::process::id().to_string()))
+}
+
+/// What process 1's files say. Seen from a cgroup namespace a group outside of it begins with `/..`: cgroup_namespaces(7).
+fn is_manager(comm: &str, cgroup: &str) -> bool {
+    let unified = cgroup.lines().find_map(|line| line.strip_prefix("0::"));
+    let seen = unified.is_some_and(|path| !Path::new(path).components().any(|part| part == Component::ParentDir));
+    comm.trim_end() == "systemd" && seen
 }
 
 /// A scope to be started.

@@ -54,7 +54,7 @@ fn attached_by_izba(group: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
 pub fn program_refusal(errno: Errno) -> Option<Hint> {
     match errno {
         Errno::PERM => Some(Hint::new(
-            "device rules on cgroup v2 are a BPF program, which takes CAP_SYS_ADMIN and CAP_NET_ADMIN in the initial user namespace; \
+            "device rules on cgroup v2 are a BPF program, which takes CAP_SYS_ADMIN, or CAP_BPF with CAP_NET_ADMIN, in the initial user namespace; \
              no ordinary user has them, and systemd's user manager doesn't lend them",
             "run izba as root, or leave the device rules out: in a user namespace of its own \
              a program can make no devices, and opens those that it is given by their file modes",

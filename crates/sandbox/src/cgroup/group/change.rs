@@ -1,5 +1,7 @@
 //! Changing the limits of a group while it runs.
 
+use izba_sys::Errno;
+
 use super::directory::Directory;
 use super::{Group, GroupError};
 use crate::cgroup::{Presence, Setting, Version};
@@ -31,9 +33,14 @@ fn write(directory: &Directory, setting: &Setting) -> Result<(), GroupError> {
         Presence::Required | Presence::Optional => written,
         Presence::Twin { file, value } => match (written, directory.write(file, value)) {
             // Both that are there are written.
-            (Err(absent), twin) if absent.is_absence() => twin.map_err(|_| absent),
-            (Ok(()), Err(absent)) if absent.is_absence() => Ok(()),
+            (Err(absent), twin) if does_not_work(&absent) => twin.map_err(|_| absent),
+            (Ok(()), Err(absent)) if does_not_work(&absent) => Ok(()),
             (written, twin) => written.and(twin),
         },
     }
+}
+
+/// The file isn't there, or no scheduler of block devices follows it.
+fn does_not_work(error: &GroupError) -> bool {
+    error.is_absence() || error.errno() == Some(Errno::OPNOTSUPP)
 }

@@ -92,6 +92,11 @@ impl Group {
 fn freeze_v2(directory: &Directory, deadline: Deadline) -> Result<bool, GroupError> {
     let events = Events::open(directory)?;
     directory.write(V2, "1")?;
+    // Nobody would thaw it after an error.
+    wait_frozen(&events, deadline).inspect_err(|_| drop(directory.write(V2, "0")))
+}
+
+fn wait_frozen(events: &Events, deadline: Deadline) -> Result<bool, GroupError> {
     while !events.says("frozen")? {
         if deadline.left().is_zero() {
             return Ok(false);
@@ -103,7 +108,11 @@ fn freeze_v2(directory: &Directory, deadline: Deadline) -> Result<bool, GroupErr
 
 /// Who is forked, or moved here, while the group is being frozen can keep it from ever getting there: writing FROZEN again goes through all
 /// processes once more, and where that doesn't help they are let go on for a moment.
-pub(super) fn freeze_v1(directory: &Directory, mut deadline: Deadline) -> Result<bool, GroupError> {
+pub(super) fn freeze_v1(directory: &Directory, deadline: Deadline) -> Result<bool, GroupError> {
+    freeze_in_rounds(directory, deadline).inspect_err(|_| drop(directory.write(V1, "THAWED")))
+}
+
+fn freeze_in_rounds(directory: &Directory, mut deadline: Deadline) -> Result<bool, GroupError> {
     for look in 1.. {
         directory.write(V1, "FROZEN")?;
         if state_v1(directory)? == State::Frozen {

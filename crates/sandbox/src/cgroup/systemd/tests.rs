@@ -261,3 +261,11 @@ fn an_error_without_a_text_is_an_error() {
     assert!(error.to_string().contains("ServiceUnknown"), "{error}");
     assert!(error.remedy().contains("isn't on this bus"), "{}", error.remedy());
 }
+
+#[test]
+fn only_a_systemd_in_the_callers_own_namespaces_is_asked() {
+    assert!(is_manager("systemd\n", "1:name=systemd:/../x\n0::/init.scope\n"));
+    assert!(!is_manager("sh\n", "0::/init.scope\n"));
+    assert!(!is_manager("systemd\n", "0::/../../../init.scope\n"));
+    assert!(!is_manager("systemd\n", ""));
+}

@@ -33,6 +33,7 @@ impl Wanted {
         match layout.version(Controller::Devices).filter(|_| !limits.devices.is_empty()) {
             Some(Version::V1) => settings.extend(device::settings(&limits.devices).map_err(refused)?),
             Some(Version::V2) => devices = Some(device::Program::compile(&limits.devices)),
+            // Refused above.
             None => {}
         }
         settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
@@ -65,15 +66,17 @@ pub(super) fn refused(error: LimitError) -> PlanError {
     PlanError::new(error.problem, error.remedy)
 }
 
-/// Why a controller that is there can't be used, if it can't.
+/// Why a controller can't be used, if it can't. What is nowhere is refused with the values of its files; only device rules on v2 have none.
 fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<PlanError> {
     let layout = &facts.cgroups;
     let v1 = layout.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
-    let hierarchy = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some())?;
+    let Some(hierarchy) = v1.or(layout.unified.as_ref()).filter(|_| layout.version(controller).is_some()) else {
+        return (controller == Controller::Devices).then(no_devices);
+    };
     if !hierarchy.writable {
         return Some(closed(controller, hierarchy));
     }
-    if controller == Controller::Devices && v1.is_none() && !(facts.initial_user_namespace && facts.may("SYS_ADMIN")) {
+    if controller == Controller::Devices && v1.is_none() && !may_attach(facts) {
         return device::program_refusal(Errno::PERM)
             .map(|hint| PlanError::new(format!("the device rules can't be enforced: {}", hint.cause), hint.remedy));
     }
@@ -84,6 +87,19 @@ fn refusal(controller: Controller, limits: &Limits, facts: &Facts) -> Option<Pla
     }
     let occupied = hierarchy.above.iter().filter(|_| v1.is_none() && controller.name(Version::V2).is_some());
     occupied.filter(|above| !above.handed_on.contains(&controller)).find_map(|above| not_handing_on(controller, above))
+}
+
+fn no_devices() -> PlanError {
+    PlanError::new(
+        "the device rules can't be enforced: neither a devices hierarchy of cgroup v1 is mounted below /sys/fs/cgroup, nor cgroup v2",
+        "mount one of them; --best-effort goes without",
+    )
+}
+
+/// What the kernel wants of who loads and attaches a program for devices: capabilities(7).
+fn may_attach(facts: &Facts) -> bool {
+    let capable = facts.may("SYS_ADMIN") || (facts.may("BPF") && facts.may("NET_ADMIN"));
+    facts.initial_user_namespace && capable
 }
 
 /// Who names a parent wants it, also where nothing is limited.

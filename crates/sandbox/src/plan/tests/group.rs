@@ -160,6 +160,50 @@ fn what_cannot_be_enforced_is_an_error_or_is_said() {
 }
 
 #[test]
+fn device_rules_are_never_dropped_without_a_word() {
+    let mut closed = unified();
+    closed.unified.as_mut().unwrap().writable = false;
+    for (layout, cause) in [
+        (Layout::default(), "the device rules can't be enforced: neither"),
+        (closed, "the devices limits can't be enforced: you may not make groups in /sys/fs/cgroup/a"),
+    ] {
+        let facts = on(layout);
+        let ruled = |enforcement| {
+            grouped(|group| {
+                group.limits = Limits { devices: vec!["c 1:3 rw".parse().unwrap()], ..Limits::default() };
+                group.enforcement = enforcement;
+            })
+        };
+        let refused = refusal(&ruled(Enforcement::Required), &facts);
+        assert!(refused.problem.starts_with(cause), "{refused}");
+        let best = plan(&ruled(Enforcement::BestEffort), &facts);
+        assert!(best.notes.iter().any(|note| note.contains(cause)), "{:?}", best.notes);
+        assert!(!before_texts(&best).iter().any(|text| text.contains("bpf")), "{:#?}", before_texts(&best));
+    }
+}
+
+#[test]
+fn device_programs_take_one_of_two_sets_of_capabilities() {
+    let ruled = grouped(|group| {
+        group.limits = Limits { devices: vec!["c 1:3 rw".parse().unwrap()], ..Limits::default() };
+    });
+    let having = |names: &[&str]| {
+        let effective = names.iter().map(|name| name.parse::<crate::capability::Capability>().unwrap()).collect();
+        Facts { effective, ..on(unified()) }
+    };
+    for enough in [&["SYS_ADMIN"] as &[_], &["BPF", "NET_ADMIN"]] {
+        assert!(Plan::new(&ruled, &having(enough)).is_ok_and(|plan| has_device_program(&plan)), "{enough:?}");
+    }
+    for less in [&["BPF"] as &[_], &["NET_ADMIN"], &[]] {
+        assert!(refusal(&ruled, &having(less)).problem.contains("CAP_BPF"), "{less:?}");
+    }
+}
+
+fn has_device_program(plan: &Plan) -> bool {
+    before_texts(plan).iter().any(|text| text.contains("BPF_CGROUP_DEVICE"))
+}
+
+#[test]
 fn cpus_that_are_not_there_are_refused() {
     let cpuset = grouped(|group| group.limits.cpu.cpus = Some("2-5".parse().unwrap()));
     for layout in [unified(), hybrid()] {
