@@ -30,13 +30,16 @@ fn what_is_named_is_changed_and_the_rest_stays() {
 fn a_controller_that_was_not_joined_at_the_start_is_said_or_had_later() {
     let ground = Ground::new();
     let _run = ground.named(User::Root, "web", &[], "host", "echo up; exec sleep 1000");
-    let changed = izba(&ground, &["update", "web", "--pids-limit", "10"]);
+    // cgroup v2 would take it.
+    izba(&ground, &["update", "web", "--cpuset-cpus", "99999"]).refusal();
+    let changed = izba(&ground, &["update", "web", "--cpuset-cpus", "0"]);
     if pure_v2() {
-        assert_eq!((changed.text(), file(&ground, "web", "pids", "pids.max", "pids.max").as_str()), ("", "10"));
+        let cpus = file(&ground, "web", "cpuset", "cpuset.cpus", "cpuset.cpus");
+        assert_eq!((changed.text(), cpus.as_str()), ("", "0"));
     } else {
         let said = changed.refusal();
         assert!(
-            said.contains("the pids limits of the run web can't be changed") && said.contains("try: start it with"),
+            said.contains("the cpuset limits of the run web can't be changed") && said.contains("try: start it with"),
             "{said}"
         );
     }
