@@ -1,5 +1,6 @@
 //! A group that this process has made, and removes.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,9 +64,12 @@ impl OwnGroup {
         Ok(dir)
     }
 
-    /// A group that systemd has made, and forgets when nobody is in it any more.
-    pub(crate) fn adopt(&mut self, path: &Path, unit: Unit) -> Result<OwnedFd, Errno> {
+    /// A group that systemd has made, and forgets when nobody is in it any more. One that doesn't list `process` isn't ours: ESRCH.
+    pub(crate) fn adopt(&mut self, path: &Path, unit: Unit, process: i32) -> Result<OwnedFd, Errno> {
         let dir = open(path)?;
+        if !members(&dir)?.lines().any(|line| line.parse() == Ok(process)) {
+            return Err(Errno::SRCH);
+        }
         self.place = Place { unified: Some(path.to_owned()), unit: Some(unit), ..Place::default() };
         Ok(dir)
     }
@@ -140,6 +144,11 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
+fn members(dir: &OwnedFd) -> Result<String, Errno> {
+    let procs = openat(dir, "cgroup.procs", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    std::io::read_to_string(File::from(procs)).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
 /// Is it still what the path leads to?
 fn is_at(dir: &OwnedFd, path: &Path) -> bool {
     matches!((fstat(dir.as_fd()), stat(path)), (Ok(opened), Ok(found)) if opened.st_ino == found.st_ino)
@@ -205,6 +214,25 @@ mod tests {
         assert!(swept > 0, "the sweepers have never met a group");
         remove_abandoned(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_group_without_the_process_is_not_adopted() {
+        let path = top().join(format!("izba-test-adopt-{}", std::process::id()));
+        let (mut made, mut adopted) = (OwnGroup::default(), OwnGroup::default());
+        made.make(&path, &[]).unwrap();
+        let unit = || Unit { name: "a.scope".to_owned(), manager: crate::cgroup::Manager::System };
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = child.id().cast_signed();
+        let without = adopted.adopt(&path, unit(), process).unwrap_err();
+        let place = std::mem::take(&mut adopted.place);
+        std::fs::write(path.join("cgroup.procs"), child.id().to_string()).unwrap();
+        let with = adopted.adopt(&path, unit(), process);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((without, place), (Errno::SRCH, Place::default()));
+        assert!(with.is_ok());
+        made.remove().unwrap();
     }
 
     #[test]
