@@ -43,6 +43,10 @@ impl Planner<'_> {
         Ok(())
     }
 
+    pub(super) fn is_best_effort(&self) -> bool {
+        matches!(&self.sandbox.cgroup, ControlGroup::New(new) if new.enforcement == Enforcement::BestEffort)
+    }
+
     fn before(&mut self, title: String, shell: impl Into<Option<String>>, calls: Vec<Call>) {
         self.before.push(Step { title, shell: shell.into(), calls });
     }
