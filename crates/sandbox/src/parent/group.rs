@@ -16,6 +16,9 @@ use crate::child::write_once;
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
 
+/// How often the groups above are made again that another run, which has ended, removes before there is a group of ours in them.
+const TRIES: u32 = 100;
+
 /// What the parent has opened and made.
 pub(super) struct Held {
     pub slots: Vec<Option<OwnedFd>>,
@@ -29,9 +32,23 @@ impl Held {
     /// Does the steps that come before there is a child.
     pub fn before(plan: &Plan, observe: &mut Option<&mut dyn FnMut(Done<'_>)>) -> Result<Self, StartError> {
         let mut held = Self { slots: empty_slots(plan), group: OwnGroup::default(), left_out: Vec::new() };
-        for step in &plan.before {
+        let (mut index, mut way_down, mut tries) = (0, 0, TRIES);
+        while let Some(step) = plan.before.get(index) {
             let started = process::monotonic_nanoseconds();
-            held.step(plan, step)?;
+            match held.step(plan, step) {
+                Ok(()) => index += 1,
+                Err((call, errno)) if tries > 0 && is_removed_above(call, errno) => {
+                    (index, tries) = (way_down, tries - 1);
+                    continue;
+                }
+                Err((call, errno)) => {
+                    let error = StepError::outside(plan, step, call, Problem::Errno(errno));
+                    return Err(StartError::Step(Box::new(error)));
+                }
+            }
+            if !step.calls.iter().all(leads_down) {
+                way_down = index;
+            }
             if let Some(observe) = observe {
                 observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });
             }
@@ -50,11 +67,9 @@ impl Held {
         Ok(())
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step) -> Result<(), StartError> {
+    fn step<'a>(&mut self, plan: &Plan, step: &'a Step) -> Result<(), (&'a Call, Errno)> {
         step.calls.iter().try_for_each(|call| match self.call(call) {
-            Err(errno) if !self.leaves_out(plan, step, call, errno) => {
-                Err(StartError::Step(Box::new(StepError::outside(plan, step, call, Problem::Errno(errno)))))
-            }
+            Err(errno) if !self.leaves_out(plan, step, call, errno) => Err((call, errno)),
             _ => Ok(()),
         })
     }
@@ -71,7 +86,7 @@ impl Held {
     /// One call that needs no child.
     pub fn call(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
-            Call::MakeGroupAbove { path } => self.group.make_above(host(path)),
+            Call::MakeGroupAbove { path, inherited } => self.group.make_above(host(path), inherited),
             Call::MakeGroup { path, controllers, to } => {
                 let made = self.group.make(host(path), controllers)?;
                 self.keep(*to, made)
@@ -133,6 +148,16 @@ impl Held {
     }
 }
 
+/// Does it make a group above the new one, or have it hand controllers on? Until the new one is made, these can be removed.
+fn leads_down(call: &Call) -> bool {
+    matches!(call, Call::MakeGroupAbove { .. } | Call::WriteSetting { at: At::Host(_), .. })
+}
+
+/// A file that is open says ENODEV once its group is gone.
+fn is_removed_above(call: &Call, errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NODEV) && (leads_down(call) || matches!(call, Call::MakeGroup { .. }))
+}
+
 /// Has systemd put the child into a unit that is there.
 pub(super) fn attach(bus: &Address, unit: &str, below: &str, child: i32) -> Result<(), Problem> {
     let attached =
@@ -176,6 +201,33 @@ mod tests {
     /// Where the groups are.
     fn dirs(held: &Held) -> Vec<PathBuf> {
         held.group.place().dirs().map(Path::to_owned).collect()
+    }
+
+    #[test]
+    fn runs_that_share_a_group_above_do_not_hinder_each_other_and_leave_nothing() {
+        let name = format!("izba-test-shared-{}", std::process::id());
+        let parent = Path::new("/").join(&name).join("inner");
+        let made = std::thread::scope(|scope| {
+            let makers = [0, 1, 2].map(|maker| {
+                let parent = &parent;
+                scope.spawn(move || {
+                    let mut made = Vec::new();
+                    for round in 0..60 {
+                        let plan = plan(&format!("{maker}-{round}"), parent, Enforcement::Required);
+                        let held = Held::before(&plan, &mut None).unwrap();
+                        made = dirs(&held);
+                        held.group.remove().unwrap();
+                    }
+                    made
+                })
+            });
+            makers.map(|maker| maker.join().unwrap())
+        });
+        for dir in made.iter().flatten() {
+            let top = dir.ancestors().find(|above| above.ends_with(&name)).expect("a group below the named one");
+            assert!(!top.exists(), "{}", top.display());
+        }
+        assert!(made.iter().all(|dirs| !dirs.is_empty()));
     }
 
     #[test]
