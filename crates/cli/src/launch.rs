@@ -59,6 +59,7 @@ pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String], company: &mu
     // None is missed between the program's first moment and ours with it.
     let mask = signal::set_mask(&SignalSet::full());
     let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
+        child.left_out().iter().for_each(output::note);
         let status = company.started(&mut child).and_then(|()| attend(&mut child, company));
         if status.is_err() {
             end(&mut child);

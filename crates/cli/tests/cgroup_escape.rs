@@ -25,9 +25,9 @@ fn mounting_each(script: &str) -> String {
     )
 }
 
-/// In how many hierarchies a run with a name and [`LIMITS`] has a group: CPU time is counted by one of its own on v1.
+/// In how many hierarchies a run with a name has a group: on v1 CPU time, its count, memory and processes have their own.
 fn hierarchies() -> usize {
-    if pure_v2() { 1 } else { 4 }
+    if pure_v2() { 1 } else { 5 }
 }
 
 /// Where the directories of this run's group are seen from outside.
@@ -88,7 +88,7 @@ fn in_a_user_namespace_nothing_that_can_be_mounted_can_be_written() {
     let ground = Ground::new();
     let script = mounting_each(
         "echo mounted $options; mkdir /tmp/c/sub 2>/dev/null && echo made; \
-         find /tmp/c -type f | while read file; do true 2>/dev/null >> $file && echo $file; done",
+         find /tmp/c -type f -not -path '*/izba-test-*' | while read file; do true 2>/dev/null >> $file && echo $file; done",
     );
     for user in User::ALL {
         let root = ground.busybox_root(&format!("{user:?}"), user);

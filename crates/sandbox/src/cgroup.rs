@@ -28,7 +28,7 @@ pub use limits::{
 };
 pub use membership::Membership;
 pub(crate) use membership::memberships;
-pub use own::{OwnGroup, remove_abandoned};
+pub use own::{OwnGroup, PATIENCE, SHORT_PATIENCE, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};
 pub use settings::Lowered;

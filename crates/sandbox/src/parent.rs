@@ -47,6 +47,7 @@ pub struct Child {
     terminal: Option<OwnedFd>,
     namespaces: Vec<OwnedFd>,
     group: OwnGroup,
+    left_out: Vec<String>,
 }
 
 /// How a sandbox has ended.
@@ -103,6 +104,12 @@ impl Child {
     /// Where that is.
     pub fn group(&self) -> &Place {
         self.group.place()
+    }
+
+    /// Limits that the kernel has refused, in words, where the intent can do without:
+    /// [`Enforcement::BestEffort`](crate::cgroup::Enforcement::BestEffort).
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Sends a signal to the program.
@@ -229,8 +236,8 @@ impl Parent<'_, '_> {
         }
         match self.outside().and_then(|()| self.listen()) {
             Ok(()) => {
-                let Self { child, program, terminal, namespaces, held: Held { group, .. }, .. } = self;
-                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces, group })
+                let Self { child, program, terminal, namespaces, held: Held { group, left_out, .. }, .. } = self;
+                Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces, group, left_out })
             }
             Err(error) => {
                 // Nothing is left: with the first process goes everything that it has made.
@@ -258,9 +265,12 @@ impl Parent<'_, '_> {
         for step in &self.plan.outside {
             let started = process::monotonic_nanoseconds();
             for call in &step.calls {
-                self.call(call).map_err(|problem| {
-                    StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem)))
-                })?;
+                match self.call(call) {
+                    Err(Problem::Errno(errno)) if self.held.leaves_out(self.plan, step, call, errno) => {}
+                    called => called.map_err(|problem| {
+                        StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem)))
+                    })?,
+                }
             }
             if let Some(observe) = &mut self.observe {
                 observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });

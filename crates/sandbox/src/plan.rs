@@ -48,6 +48,8 @@ pub struct Plan {
     pub(crate) inside: Vec<Step>,
     /// What each slot stands for.
     pub(crate) slots: Vec<String>,
+    /// Does the start go on without the limits that the kernel refuses?
+    pub(crate) best_effort: bool,
     /// What is executed in the end.
     pub(crate) program: Program,
     /// What the user should know of this plan: what can't be promised.
@@ -356,6 +358,7 @@ impl<'a> Planner<'a> {
         let process = &self.sandbox.process;
         let later = if self.forks_early() { self.flags_of_early_fork() } else { CloneFlags::empty() };
         let clone_flags = self.new_flags() - later;
+        let best_effort = self.is_best_effort();
         Plan {
             clone_flags,
             group: self.group,
@@ -364,6 +367,7 @@ impl<'a> Planner<'a> {
             outside: self.outside,
             inside: self.inside,
             slots: self.slots,
+            best_effort,
             program: Program {
                 candidates: process.candidates.clone(),
                 cwd: program::shown_directory(&process.cwd),

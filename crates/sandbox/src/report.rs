@@ -151,7 +151,7 @@ impl StepError {
     fn new(plan: &Plan, step: &Step, call: &Call, errno: Errno) -> Self {
         let hint = cause(plan, call, errno);
         let mut text = plan.text_of(call);
-        if let (Call::MakeGroup { .. }, Some(making)) = (call, text.find("; ")) {
+        if let (Call::MakeGroup { .. } | Call::MakeGroupAbove { .. }, Some(making)) = (call, text.find("; ")) {
             // What it does then with the directory says nothing to a reader.
             text.truncate(making);
         }
@@ -199,7 +199,7 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
             return diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), errno);
         }
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
-        Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
+        Call::MakeGroupAbove { path, .. } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
         Call::WriteSetting { at: At::In(slot, path), .. } if plan.is_group(*slot) => Failed::GroupFile(host_path(path)),
         Call::WriteLimit { files, .. } => Failed::GroupFile(host_path(&files.first()?.0)),
         Call::AttachDevices { .. } => return device::program_refusal(errno),

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use izba_sandbox::cgroup::{Parent, sweep};
+use izba_sandbox::cgroup::{PATIENCE, Parent, sweep};
 use izba_sys::path::{FlockOperation, flock};
 
 const PREFIX: &str = "left-";
@@ -36,7 +36,7 @@ impl Above {
     }
 
     fn sweep(&self) -> u64 {
-        let swept = sweep(PREFIX, &Parent::Path(Path::new("/").join(&self.name)));
+        let swept = sweep(PREFIX, &Parent::Path(Path::new("/").join(&self.name)), PATIENCE);
         assert!(swept.failed.is_empty(), "{:?}", swept.failed);
         swept.groups
     }

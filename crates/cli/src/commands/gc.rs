@@ -13,7 +13,7 @@ use crate::{cache_place, output, sweep};
 pub fn run(args: &GcArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     let records = sweep::records(&caller);
-    let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, &Parent::Nearest);
+    let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, &Parent::Nearest, cgroup::PATIENCE);
     let dir = cache_place::existing(&args.place, &caller);
     let mut swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;
     swept.failures.extend(failed.iter().map(|error| Failure::from_error(error)));

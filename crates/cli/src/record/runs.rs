@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use izba_sandbox::cgroup::remove_abandoned;
+use izba_sandbox::cgroup::{SHORT_PATIENCE, remove_abandoned};
 use izba_sys::Errno;
 use izba_sys::path::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat};
 
@@ -136,7 +136,7 @@ impl Runs {
         let Ok(Some(Record { cgroup: Some(Cgroup(place)), .. })) = read(dir, &self.path_of(name)) else { return };
         for group in place.dirs() {
             // What can't be removed is found again by izba gc.
-            let _removed = remove_abandoned(group);
+            let _removed = remove_abandoned(group, SHORT_PATIENCE);
         }
     }
 

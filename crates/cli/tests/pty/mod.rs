@@ -57,11 +57,14 @@ def send(text):
 def status():
     while True:
         pid, how = os.waitpid(child, os.WNOHANG)
+        # What was written last is there still when the writer has ended.
+        while select.select([master], [], [], 0.01)[0]:
+            try:
+                globals()['seen'] += os.read(master, 4096).decode(errors='replace')
+            except OSError:
+                break
         if pid:
             return os.waitstatus_to_exitcode(how)
-        ready, _, _ = select.select([master], [], [], 0.01)
-        if ready:
-            globals()['seen'] += os.read(master, 4096).decode(errors='replace')
 
 resize(33, 99)
 before = modes()

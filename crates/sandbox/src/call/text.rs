@@ -182,11 +182,21 @@ impl Text<'_> {
                     self.slot(*group)
                 )
             }
-            Call::MakeGroupAbove { path } => format!("mkdirat(AT_FDCWD, {}, 0755)", quoted(path)),
+            Call::MakeGroupAbove { path, inherited } => {
+                let path = quoted(path);
+                let fill = |(file, content): &(CString, Vec<u8>)| {
+                    let file = quoted(file);
+                    format!("; openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
+                };
+                let inherited: String = inherited.iter().map(fill).collect();
+                format!("mkdirat(AT_FDCWD, {path}, 0755); fchmod({{group {path}}}, 03755){inherited}")
+            }
             Call::MakeGroup { path, .. } => {
                 let path = quoted(path);
                 let open = format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
-                format!("mkdirat(AT_FDCWD, {path}, 01755); {open}; {open}; flock({{lock}}, LOCK_EX|LOCK_NB)")
+                format!(
+                    "mkdirat(AT_FDCWD, {path}, 01755); {open}; {open}; fchmod({{group}}, 01755); flock({{lock}}, LOCK_EX|LOCK_NB)"
+                )
             }
             _ => return None,
         })

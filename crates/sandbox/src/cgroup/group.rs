@@ -31,6 +31,9 @@ mod remove;
 mod usage;
 mod walk;
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
 use super::{Controller, Place, Version};
 use directory::Directory;
 pub use error::{GroupError, Operation, RemoveError};
@@ -96,6 +99,15 @@ impl Group {
             }
         }
         Ok(group)
+    }
+
+    /// A directory that is open already; its version is seen from the file system that it is in.
+    pub(super) fn of_directory(fd: OwnedFd, path: &Path) -> Result<Self, GroupError> {
+        let directory = Directory::of(fd, path)?;
+        Ok(match directory.version {
+            Version::V2 => Self { unified: Some(directory), v1: Vec::new() },
+            Version::V1 => Self { unified: None, v1: vec![Hierarchy { controllers: Vec::new(), directory }] },
+        })
     }
 
     fn directories(&self) -> impl Iterator<Item = &Directory> {

@@ -73,6 +73,6 @@ pub enum Parent {
 pub enum Enforcement {
     /// Without them there is no plan.
     Required,
-    /// They are left out, and the plan's notes say so.
+    /// They are left out, and the plan's notes say so; what the kernel refuses in the end [`Child::left_out`](crate::parent::Child::left_out) says.
     BestEffort,
 }

@@ -1,21 +1,31 @@
 //! A group that this process has made, and removes.
 
+use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use izba_sys::Errno;
-use izba_sys::path::{CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, rmdir, stat};
+use izba_sys::path::{
+    CWD, FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdirat, openat, read, rmdir, stat, write,
+};
 
 use super::group::RemoveError;
 use super::{Controller, Group, Place, Unit};
 
 /// How long the kernel may take to let go of processes that have been killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For who sweeps beside other work: nearly all have gone by then, and the next sweep finds the rest.
+pub const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The sticky bit, which mkdir(2) sets at once, says that a group is one of ours: nothing else gives it to a group, so that neither a scope of systemd's
 /// nor what somebody else has called alike is taken for abandoned.
 const MODE: u32 = 0o1755;
+
+/// With the set-group-ID bit too it is a group above that was made for one of ours: it goes when it is empty, and what is in it is never ended.
+const MODE_ABOVE: u32 = 0o3755;
 
 /// How often a name is tried that another izba is just sweeping, or sweeps before we have locked what we have just made.
 const TRIES: u32 = 100;
@@ -28,7 +38,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub struct OwnGroup {
     place: Place,
-    /// Groups above it that were made with it, from the top down.
+    /// Groups above it that were made with it, or by another run, from the top down.
     above: Vec<PathBuf>,
     locks: Vec<OwnedFd>,
 }
@@ -39,16 +49,17 @@ impl OwnGroup {
         &self.place
     }
 
-    /// Makes a group above the new one, if it isn't there.
-    pub(crate) fn make_above(&mut self, path: &Path) -> Result<(), Errno> {
+    /// Makes a group above the new one, if it isn't there, and gives files of it that are empty these values. Who is the last to need it removes it.
+    pub(crate) fn make_above(&mut self, path: &Path, inherited: &[(CString, Vec<u8>)]) -> Result<(), Errno> {
         match mkdirat(CWD, path, Mode::from_raw_mode(0o755)) {
-            Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno),
-            Ok(()) => {
-                self.above.push(path.to_owned());
-                Ok(())
-            }
+            Err(Errno::EXIST) => {}
+            // mkdir(2) gives no set-group-ID bit.
+            made => made.and_then(|()| fchmod(open(path)?, Mode::from_raw_mode(MODE_ABOVE)))?,
         }
+        if !self.above.iter().any(|above| above == path) {
+            self.above.push(path.to_owned());
+        }
+        inherited.iter().try_for_each(|(file, value)| fill(file, value))
     }
 
     /// Makes the directory for these v1 controllers, or, without any, the one in the cgroup v2 hierarchy. What a killed process has left there
@@ -63,9 +74,12 @@ impl OwnGroup {
         Ok(dir)
     }
 
-    /// A group that systemd has made, and forgets when nobody is in it any more.
-    pub(crate) fn adopt(&mut self, path: &Path, unit: Unit) -> Result<OwnedFd, Errno> {
+    /// A group that systemd has made, and forgets when nobody is in it any more. One that doesn't list `process` isn't ours: ESRCH.
+    pub(crate) fn adopt(&mut self, path: &Path, unit: Unit, process: i32) -> Result<OwnedFd, Errno> {
         let dir = open(path)?;
+        if !members(&dir)?.lines().any(|line| line.parse() == Ok(process)) {
+            return Err(Errno::SRCH);
+        }
         self.place = Place { unified: Some(path.to_owned()), unit: Some(unit), ..Place::default() };
         Ok(dir)
     }
@@ -98,8 +112,8 @@ impl OwnGroup {
         let mut dirs: Vec<&Path> = self.place.dirs().collect();
         dirs.reverse();
         let removed = dirs.iter().filter(|dir| rmdir(**dir).is_ok()).count() == dirs.len();
-        for above in self.above.iter().rev() {
-            // Others may have groups there by now.
+        for above in self.above.iter().rev().filter(|above| is_made_above(above)) {
+            // Others may have groups there.
             let _in_use = rmdir(above);
         }
         removed
@@ -127,7 +141,7 @@ fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
                 }
             },
             Err(Errno::EXIST) if open(path).is_ok_and(|dir| !is_ours(&dir)) => return Err(Errno::EXIST),
-            Err(Errno::EXIST) if matches!(remove_abandoned(path), Ok(true)) => {}
+            Err(Errno::EXIST) if matches!(remove_abandoned(path, PATIENCE), Ok(true)) => {}
             Err(Errno::EXIST) => std::thread::sleep(PAUSE),
             Err(errno) => return Err(errno),
         }
@@ -141,6 +155,8 @@ fn lock(path: &Path) -> Result<Option<(OwnedFd, OwnedFd)>, Errno> {
         Err(Errno::NOENT) => return Ok(None),
         opened => opened?,
     };
+    // The umask has taken rights from it: who runs in the group may read its files.
+    fchmod(&dir, Mode::from_raw_mode(MODE))?;
     let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&lock, path);
     Ok(locked.then_some((dir, lock)))
 }
@@ -149,30 +165,58 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
+fn members(dir: &OwnedFd) -> Result<String, Errno> {
+    let procs = openat(dir, "cgroup.procs", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    std::io::read_to_string(File::from(procs)).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
 /// Is it still what the path leads to?
 fn is_at(dir: &OwnedFd, path: &Path) -> bool {
     matches!((fstat(dir.as_fd()), stat(path)), (Ok(opened), Ok(found)) if opened.st_ino == found.st_ino)
 }
 
 /// Ends what is left in a directory of a group whose maker has ended without doing it, and removes it. `false` where the maker holds its lock,
-/// somebody else removes it, or it is none that an [`OwnGroup`] has made.
+/// somebody else removes it, or it is none that an [`OwnGroup`] has made. Groups above that were made for it go too where they are empty.
 ///
 /// # Errors
-/// What is left can't be removed, and why.
-pub fn remove_abandoned(path: &Path) -> Result<bool, RemoveError> {
+/// What is left can't be removed within `patience`, and why.
+pub fn remove_abandoned(path: &Path, patience: Duration) -> Result<bool, RemoveError> {
     let Ok(dir) = open(path) else { return Ok(false) };
     let abandoned = is_ours(&dir) && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
-    if !abandoned || rmdir(path).is_ok() {
-        return Ok(abandoned);
+    if !abandoned {
+        return Ok(false);
     }
-    // Its version is seen from the file system that it is in.
-    let place = Place { unified: Some(path.to_owned()), ..Place::default() };
-    let group = Group::open(&place).map_err(|error| RemoveError { errors: vec![error] })?;
-    group.remove(PATIENCE).map(|()| true)
+    if rmdir(path).is_err() {
+        // What was judged is what is ended, whatever has its name by now; and the lock is held until then.
+        let group = Group::of_directory(dir, path).map_err(|error| RemoveError { errors: vec![error] })?;
+        group.remove(patience)?;
+    }
+    path.ancestors().skip(1).take_while(|above| is_made_above(above) && rmdir(*above).is_ok()).for_each(drop);
+    Ok(true)
 }
 
 fn is_ours(dir: &OwnedFd) -> bool {
-    fstat(dir.as_fd()).is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::SVTX))
+    fstat(dir.as_fd()).is_ok_and(|found| has_mode(found.st_mode, MODE))
+}
+
+fn is_made_above(path: &Path) -> bool {
+    stat(path).is_ok_and(|found| has_mode(found.st_mode, MODE_ABOVE))
+}
+
+fn has_mode(found: u32, mode: u32) -> bool {
+    let marks = Mode::SVTX | Mode::SGID;
+    Mode::from_raw_mode(found) & marks == Mode::from_raw_mode(mode) & marks
+}
+
+/// Writes a file that is empty, as those of a new cpuset are.
+fn fill(file: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let opened = openat(CWD, file, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let mut content = [0; 2];
+    // An empty list is an empty line.
+    match read(&opened, &mut content)? {
+        0 | 1 => write(&opened, value).map(drop),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -196,7 +240,7 @@ mod tests {
                 scope.spawn(|| {
                     let mut swept = 0;
                     while !done.load(Ordering::Relaxed) {
-                        swept += u32::from(remove_abandoned(&path).unwrap());
+                        swept += u32::from(remove_abandoned(&path, PATIENCE).unwrap());
                     }
                     swept
                 })
@@ -212,8 +256,56 @@ mod tests {
             sweepers.map(|sweeper| sweeper.join().unwrap()).iter().sum::<u32>()
         });
         assert!(swept > 0, "the sweepers have never met a group");
-        remove_abandoned(&path).unwrap();
+        remove_abandoned(&path, PATIENCE).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_umask_takes_no_rights_from_a_group() {
+        let above = top().join(format!("izba-test-umask-{}", std::process::id()));
+        let mut group = OwnGroup::default();
+        let before = izba_sys::process::umask(Mode::from_raw_mode(0o077));
+        group.make_above(&above, &[]).unwrap();
+        group.make(&above.join("a"), &[]).unwrap();
+        izba_sys::process::umask(before);
+        let mode = |path: &Path| stat(path).unwrap().st_mode & 0o7777;
+        assert_eq!((mode(&above), mode(&above.join("a"))), (MODE_ABOVE, MODE));
+        group.remove().unwrap();
+        assert!(!above.exists());
+    }
+
+    #[test]
+    fn a_group_above_is_not_swept_with_what_is_in_it() {
+        let above = top().join(format!("izba-test-above-{}", std::process::id()));
+        let mut group = OwnGroup::default();
+        group.make_above(&above, &[]).unwrap();
+        group.make(&above.join("a"), &[]).unwrap();
+        assert!(!remove_abandoned(&above, PATIENCE).unwrap());
+        assert!(above.join("a").exists());
+        // As if it were killed.
+        (group.place, group.above) = Default::default();
+        drop(group);
+        assert!(remove_abandoned(&above.join("a"), PATIENCE).unwrap());
+        assert!(!above.exists(), "the group above goes with the last in it");
+    }
+
+    #[test]
+    fn a_group_without_the_process_is_not_adopted() {
+        let path = top().join(format!("izba-test-adopt-{}", std::process::id()));
+        let (mut made, mut adopted) = (OwnGroup::default(), OwnGroup::default());
+        made.make(&path, &[]).unwrap();
+        let unit = || Unit { name: "a.scope".to_owned(), manager: crate::cgroup::Manager::System };
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = child.id().cast_signed();
+        let without = adopted.adopt(&path, unit(), process).unwrap_err();
+        let place = std::mem::take(&mut adopted.place);
+        std::fs::write(path.join("cgroup.procs"), child.id().to_string()).unwrap();
+        let with = adopted.adopt(&path, unit(), process);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((without, place), (Errno::SRCH, Place::default()));
+        assert!(with.is_ok());
+        made.remove().unwrap();
     }
 
     #[test]
@@ -222,7 +314,7 @@ mod tests {
         let (mut first, mut second) = (OwnGroup::default(), OwnGroup::default());
         first.make(&path, &[]).unwrap();
         assert_eq!(second.make(&path, &[]).unwrap_err(), Errno::EXIST);
-        assert!(!remove_abandoned(&path).unwrap());
+        assert!(!remove_abandoned(&path, PATIENCE).unwrap());
         first.remove().unwrap();
         second.make(&path, &[]).unwrap();
         drop(second);

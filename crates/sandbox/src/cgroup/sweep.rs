@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::group::RemoveError;
 use super::{Layout, Parent, remove_abandoned};
@@ -18,19 +19,19 @@ pub struct Swept {
 }
 
 /// Removes the groups in `parent`, in every hierarchy, whose names begin with `prefix`, and whose makers have ended without doing it: whose
-/// [`OwnGroup`](super::OwnGroup) nobody holds. What is left in them is ended. Where the caller may make no groups, there is nothing of his.
+/// [`OwnGroup`](super::OwnGroup) nobody holds. What is left in them is ended, and waited for as long as `patience` says, for each. Where the caller may make no groups, there is nothing of his.
 ///
 /// ```no_run
-/// use izba_sandbox::cgroup::{Parent, sweep};
+/// use izba_sandbox::cgroup::{PATIENCE, Parent, sweep};
 ///
-/// let swept = sweep("example-", &Parent::Nearest);
+/// let swept = sweep("example-", &Parent::Nearest, PATIENCE);
 /// println!("{} groups were left", swept.groups);
 /// ```
-pub fn sweep(prefix: &str, parent: &Parent) -> Swept {
+pub fn sweep(prefix: &str, parent: &Parent, patience: Duration) -> Swept {
     let (mut gone, mut failed) = (BTreeSet::<OsString>::new(), Vec::new());
     let dirs = Layout::writable_parents(parent).into_iter().flat_map(|parent| groups_in(&parent, prefix));
     for dir in dirs {
-        match remove_abandoned(&dir) {
+        match remove_abandoned(&dir, patience) {
             Ok(removed) => gone.extend(dir.file_name().filter(|_| removed).map(ToOwned::to_owned)),
             Err(error) => failed.push(error),
         }

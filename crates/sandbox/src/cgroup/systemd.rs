@@ -90,7 +90,7 @@ pub struct Scope<'a> {
 /// let variable = std::env::var_os("DBUS_SYSTEM_BUS_ADDRESS");
 /// let mut systemd = Systemd::connect(&Address::system(variable.as_deref())?, PATIENCE)?;
 /// let limits = Limits { pids: Some(Bound::At(64)), ..Limits::default() };
-/// let properties = properties(&limits.settings(&|_| Some(Version::V2))?.strict()?)?;
+/// let properties = properties(&limits.settings(&|_| Some(Version::V2))?.strict()?);
 /// let unit = "izba-web.scope";
 /// let scope = Scope { unit, slice: None, description: "web", pids: &[1234], properties: &properties };
 /// assert_eq!(systemd.start_scope(&scope)?, std::path::Path::new("/system.slice/izba-web.scope"));

@@ -5,6 +5,7 @@ use std::path::Path;
 use izba_sys::Errno;
 
 use super::Hint;
+use crate::cgroup::device;
 
 /// A group that couldn't be made.
 pub(super) fn made(path: &Path, errno: Errno) -> Option<Hint> {
@@ -28,10 +29,15 @@ pub(super) fn made(path: &Path, errno: Errno) -> Option<Hint> {
     })
 }
 
-/// A file of a group that didn't take its value.
+/// A file of a group that didn't take its value, at the start or later.
 pub(super) fn written(path: &Path, errno: Errno) -> Option<Hint> {
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    of_file(file, errno).or_else(|| of_any_file(file, errno))
+}
+
+fn of_file(file: &str, errno: Errno) -> Option<Hint> {
     match (file, errno) {
+        ("devices.allow" | "devices.deny", errno) => device::list_refusal(errno),
         ("cgroup.subtree_control", Errno::BUSY) => Some(Hint::new(
             "the group has processes of its own, and such a group hands no controllers on (\"no internal processes\")",
             "move them into a group below it, or name another one with --cgroup-parent",
@@ -54,14 +60,41 @@ pub(super) fn written(path: &Path, errno: Errno) -> Option<Hint> {
             "there is no such disk: limits are for whole disks, not for partitions",
             "name the disk (lsblk shows which)",
         )),
-        (file, Errno::NOENT) => Some(absent(file)),
-        (_, Errno::ACCESS | Errno::PERM) => Some(Hint::new(
-            "you may not change this group",
-            "run izba as root, or in a group that was handed to you: cgroups(7), \"delegation\"",
-        )),
-        (_, Errno::INVAL | Errno::RANGE) => Some(Hint::new("the kernel doesn't take this value", "choose another one")),
         _ => None,
     }
+}
+
+fn of_any_file(file: &str, errno: Errno) -> Option<Hint> {
+    Some(match errno {
+        Errno::NOENT => absent(file),
+        Errno::ACCESS | Errno::PERM => Hint::new(
+            "you may not change this group",
+            "run izba as root, as the user whose group it is, or in a group that was handed to you: cgroups(7), \"delegation\"",
+        ),
+        Errno::ROFS => {
+            Hint::new("control groups are mounted read-only here, as in a container", "run izba outside of it")
+        }
+        Errno::INVAL | Errno::RANGE => Hint::new(
+            "the kernel doesn't take this value for this file",
+            "choose another one; cgroups(7) has their forms",
+        ),
+        Errno::BUSY => Hint::new(
+            "more is in use than the limit allows and it can't be reclaimed, or processes depend on what would be taken away",
+            "choose a higher limit, or end some of the group's processes first",
+        ),
+        Errno::NODEV => Hint::new(
+            "the group has been removed, or there is no such device",
+            "look for both: ls /sys/fs/cgroup, lsblk",
+        ),
+        Errno::OPNOTSUPP => {
+            Hint::new("the group is threaded, or the kernel can't do this here", "see cgroup.type of the group")
+        }
+        Errno::NOSPC => Hint::new(
+            "a group above has already given these CPUs or devices to others",
+            "compare the value with the same file of the groups above",
+        ),
+        _ => return None,
+    })
 }
 
 fn absent(file: &str) -> Hint {
@@ -74,7 +107,12 @@ fn absent(file: &str) -> Hint {
             "load one, or leave the weight out",
         );
     }
-    Hint::new(format!("this kernel has no {file}"), "leave this limit out, or take a newer kernel")
+    Hint::new(
+        format!(
+            "there is no {file} here: its controller isn't on in the group above, or the kernel was built without it"
+        ),
+        "see cgroup.subtree_control of the group above (cgroup v2), leave this limit out, or take another kernel",
+    )
 }
 
 /// A group that the first process couldn't be made in.
@@ -106,4 +144,31 @@ pub(super) fn full() -> Hint {
         "there are as many processes as the group, one above it (pids.max) or the user (RLIMIT_NPROC) may have; our own init is one, the program is another",
         "raise --pids-limit, which has to be 2 at least, or ulimit -u",
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+mod tests {
+    use super::*;
+    use crate::cgroup::GroupError;
+    use crate::cgroup::group::Operation;
+
+    #[test]
+    fn a_file_is_explained_alike_at_the_start_and_later() {
+        for (file, errno, word) in [
+            ("devices.allow", Errno::PERM, "CAP_SYS_ADMIN"),
+            ("devices.deny", Errno::INVAL, "sub-groups"),
+            ("devices.deny", Errno::NOENT, "no devices.deny"),
+            ("memory.max", Errno::BUSY, "in use"),
+            ("cpuset.cpus", Errno::INVAL, "hasn't all of these"),
+            ("cpuset.cpus", Errno::NOSPC, "given these CPUs"),
+            ("pids.max", Errno::ROFS, "read-only"),
+        ] {
+            let path = Path::new("/sys/fs/cgroup/a").join(file);
+            let hint = written(&path, errno).unwrap();
+            assert!(hint.cause.contains(word), "{file} {errno}: {}", hint.cause);
+            let later = GroupError::Call { operation: Operation::Write("1".to_owned()), path, errno };
+            assert_eq!(later.hint().unwrap(), hint);
+        }
+    }
 }

@@ -10,26 +10,45 @@ use izba_sys::{Errno, process};
 
 use super::{Done, empty_slots};
 use crate::call::{At, Call, Resolve, Slot, StartScope};
-use crate::cgroup::systemd::{Address, PATIENCE, Scope, Systemd};
+use crate::cgroup::systemd::{Address, PATIENCE, Scope, Systemd, SystemdError};
 use crate::cgroup::{OwnGroup, Unit, device};
 use crate::child::write_once;
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
+
+/// How often the groups above are made again that another run, which has ended, removes before there is a group of ours in them.
+const TRIES: u32 = 100;
 
 /// What the parent has opened and made.
 pub(super) struct Held {
     pub slots: Vec<Option<OwnedFd>>,
     /// Dropping it removes it.
     pub group: OwnGroup,
+    /// Limits that the kernel has refused, in words.
+    pub left_out: Vec<String>,
 }
 
 impl Held {
     /// Does the steps that come before there is a child.
     pub fn before(plan: &Plan, observe: &mut Option<&mut dyn FnMut(Done<'_>)>) -> Result<Self, StartError> {
-        let mut held = Self { slots: empty_slots(plan), group: OwnGroup::default() };
-        for step in &plan.before {
+        let mut held = Self { slots: empty_slots(plan), group: OwnGroup::default(), left_out: Vec::new() };
+        let (mut index, mut way_down, mut tries) = (0, 0, TRIES);
+        while let Some(step) = plan.before.get(index) {
             let started = process::monotonic_nanoseconds();
-            held.step(plan, step)?;
+            match held.step(plan, step) {
+                Ok(()) => index += 1,
+                Err((call, errno)) if tries > 0 && is_removed_above(call, errno) => {
+                    (index, tries) = (way_down, tries - 1);
+                    continue;
+                }
+                Err((call, errno)) => {
+                    let error = StepError::outside(plan, step, call, Problem::Errno(errno));
+                    return Err(StartError::Step(Box::new(error)));
+                }
+            }
+            if !step.calls.iter().all(leads_down) {
+                way_down = index;
+            }
             if let Some(observe) = observe {
                 observe(Done { step, nanoseconds: process::monotonic_nanoseconds() - started });
             }
@@ -48,18 +67,26 @@ impl Held {
         Ok(())
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step) -> Result<(), StartError> {
-        step.calls.iter().try_for_each(|call| {
-            self.call(call).map_err(|errno| {
-                StartError::Step(Box::new(StepError::outside(plan, step, call, Problem::Errno(errno))))
-            })
+    fn step<'a>(&mut self, plan: &Plan, step: &'a Step) -> Result<(), (&'a Call, Errno)> {
+        step.calls.iter().try_for_each(|call| match self.call(call) {
+            Err(errno) if !self.leaves_out(plan, step, call, errno) => Err((call, errno)),
+            _ => Ok(()),
         })
+    }
+
+    /// Can the start go on without what has just failed? Then it is noted.
+    pub fn leaves_out(&mut self, plan: &Plan, step: &Step, call: &Call, errno: Errno) -> bool {
+        let left_out = plan.best_effort && matches!(call, Call::WriteLimit { .. } | Call::AttachDevices { .. });
+        if left_out {
+            self.left_out.push(format!("left out: {}: {errno}", step.title));
+        }
+        left_out
     }
 
     /// One call that needs no child.
     pub fn call(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
-            Call::MakeGroupAbove { path } => self.group.make_above(host(path)),
+            Call::MakeGroupAbove { path, inherited } => self.group.make_above(host(path), inherited),
             Call::MakeGroup { path, controllers, to } => {
                 let made = self.group.make(host(path), controllers)?;
                 self.keep(*to, made)
@@ -88,8 +115,14 @@ impl Held {
         let started = Systemd::connect(bus, PATIENCE).and_then(|mut systemd| systemd.start_scope(&scope));
         let path = started.map_err(|error| Problem::Systemd(Box::new(error)))?;
         let dir = top.join(path.strip_prefix("/").unwrap_or(&path));
-        let unit = Unit { name: unit.clone(), manager: bus.manager() };
-        let opened = self.group.adopt(&dir, unit)?;
+        let adopted = self.group.adopt(&dir, Unit { name: unit.clone(), manager: bus.manager() }, child);
+        let opened = adopted.map_err(|errno| match errno {
+            Errno::SRCH => {
+                let elsewhere = SystemdError::Elsewhere { unit: unit.clone(), process: child, group: dir };
+                Problem::Systemd(Box::new(elsewhere))
+            }
+            errno => Problem::Errno(errno),
+        })?;
         self.keep(to, opened).map_err(Problem::Errno)
     }
 
@@ -115,6 +148,16 @@ impl Held {
     }
 }
 
+/// Does it make a group above the new one, or have it hand controllers on? Until the new one is made, these can be removed.
+fn leads_down(call: &Call) -> bool {
+    matches!(call, Call::MakeGroupAbove { .. } | Call::WriteSetting { at: At::Host(_), .. })
+}
+
+/// A file that is open says ENODEV once its group is gone.
+fn is_removed_above(call: &Call, errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NODEV) && (leads_down(call) || matches!(call, Call::MakeGroup { .. }))
+}
+
 /// Has systemd put the child into a unit that is there.
 pub(super) fn attach(bus: &Address, unit: &str, below: &str, child: i32) -> Result<(), Problem> {
     let attached =
@@ -124,4 +167,84 @@ pub(super) fn attach(bus: &Address, unit: &str, below: &str, child: i32) -> Resu
 
 fn host(path: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::cgroup::{Bound, ControlGroup, Driver, Enforcement, Layout, Limits, NewGroup, Parent};
+    use crate::facts::Facts;
+    use crate::rootfs::{Root, Writes};
+    use crate::sandbox::Sandbox;
+
+    /// A group `name` in `parent` with a limit of processes.
+    fn plan(name: &str, parent: &Path, enforcement: Enforcement) -> Plan {
+        let root = Root::Directory { path: "/".into(), writes: Writes::InPlace };
+        let mut sandbox = Sandbox::new(root, c"/bin/true", &[c"true"]);
+        let new = NewGroup {
+            name: name.to_owned(),
+            driver: Driver::Files(Parent::Path(parent.to_owned())),
+            limits: Limits { pids: Some(Bound::At(20)), ..Limits::default() },
+            controllers: BTreeSet::new(),
+            enforcement,
+        };
+        let cgroups = Layout::look(&new);
+        sandbox.cgroup = ControlGroup::New(Box::new(new));
+        let facts = Facts { cgroups, ..Facts::gather(&sandbox).unwrap() };
+        Plan::new(&sandbox, &facts).unwrap()
+    }
+
+    /// Where the groups are.
+    fn dirs(held: &Held) -> Vec<PathBuf> {
+        held.group.place().dirs().map(Path::to_owned).collect()
+    }
+
+    #[test]
+    fn runs_that_share_a_group_above_do_not_hinder_each_other_and_leave_nothing() {
+        let name = format!("izba-test-shared-{}", std::process::id());
+        let parent = Path::new("/").join(&name).join("inner");
+        let made = std::thread::scope(|scope| {
+            let makers = [0, 1, 2].map(|maker| {
+                let parent = &parent;
+                scope.spawn(move || {
+                    let mut made = Vec::new();
+                    for round in 0..60 {
+                        let plan = plan(&format!("{maker}-{round}"), parent, Enforcement::Required);
+                        let held = Held::before(&plan, &mut None).unwrap();
+                        made = dirs(&held);
+                        held.group.remove().unwrap();
+                    }
+                    made
+                })
+            });
+            makers.map(|maker| maker.join().unwrap())
+        });
+        for dir in made.iter().flatten() {
+            let top = dir.ancestors().find(|above| above.ends_with(&name)).expect("a group below the named one");
+            assert!(!top.exists(), "{}", top.display());
+        }
+        assert!(made.iter().all(|dirs| !dirs.is_empty()));
+    }
+
+    #[test]
+    fn a_limit_that_the_kernel_refuses_is_an_error_or_is_said() {
+        let parent = PathBuf::from(format!("/izba-test-left-out-{}", std::process::id()));
+        let refused = |enforcement| {
+            let mut plan = plan("a", &parent, enforcement);
+            for call in plan.before.iter_mut().flat_map(|step| &mut step.calls) {
+                if let Call::WriteLimit { files, .. } = call {
+                    files[0].1 = b"many".to_vec();
+                }
+            }
+            Held::before(&plan, &mut None)
+        };
+        assert!(refused(Enforcement::Required).is_err());
+        let held = refused(Enforcement::BestEffort).unwrap();
+        assert_eq!(held.left_out, ["left out: set pids.max to 20: Invalid argument (os error 22)"]);
+        assert!(dirs(&held).iter().all(|dir| dir.is_dir()), "the start goes on");
+    }
 }

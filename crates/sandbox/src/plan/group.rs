@@ -13,7 +13,7 @@ use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
-    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, NewGroup, Presence, Setting, Version,
+    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, NewGroup, Parent, Presence, Setting, Version,
 };
 use crate::namespace::Kind;
 use wanted::Wanted;
@@ -43,6 +43,10 @@ impl Planner<'_> {
         Ok(())
     }
 
+    pub(super) fn is_best_effort(&self) -> bool {
+        matches!(&self.sandbox.cgroup, ControlGroup::New(new) if new.enforcement == Enforcement::BestEffort)
+    }
+
     fn before(&mut self, title: String, shell: impl Into<Option<String>>, calls: Vec<Call>) {
         self.before.push(Step { title, shell: shell.into(), calls });
     }
@@ -63,8 +67,8 @@ impl Planner<'_> {
     fn make_group(&mut self, new: &NewGroup, wanted: &Wanted) {
         let layout = &self.facts.cgroups;
         if let Some(unified) = layout.unified.as_ref().filter(|unified| unified.writable) {
-            self.make_above(unified);
-            self.hand_on(unified, wanted);
+            self.make_above(new, unified);
+            self.hand_on(new, unified, wanted);
             let slot = self.make_dir(unified, &new.name, wanted.on(Version::V2).collect());
             self.group = Some(slot);
             if let Some(program) = &wanted.devices {
@@ -74,7 +78,7 @@ impl Planner<'_> {
             self.shown_groups.extend(Shown::of(unified));
         }
         for hierarchy in layout.v1.iter().filter(|hierarchy| hierarchy.writable && wanted.needs(hierarchy)) {
-            self.make_above(hierarchy);
+            self.make_above(new, hierarchy);
             let own = wanted.on(Version::V1).filter(|setting| {
                 setting.controller.is_some_and(|controller| hierarchy.controllers.contains(&controller))
             });
@@ -84,20 +88,24 @@ impl Planner<'_> {
         }
     }
 
-    fn make_above(&mut self, hierarchy: &Hierarchy) {
-        for above in hierarchy.above.iter().filter(|above| !above.exists) {
+    /// Also those that exist now: another run may be about to remove them.
+    fn make_above(&mut self, new: &NewGroup, hierarchy: &Hierarchy) {
+        for above in below_top(new, hierarchy) {
             let shown = above.path.display();
-            let mut calls = vec![Call::MakeGroupAbove { path: c_path(&above.path) }];
             let files = inherited(hierarchy, &[]);
-            calls.extend(files.map(|(file, value)| write_to(&above.path.join(file), value)));
-            self.before(format!("make the group {shown}"), format!("mkdir {shown}"), calls);
+            let inherited = files.map(|(file, value)| (c_path(above.path.join(file)), value.into_bytes())).collect();
+            let calls = vec![Call::MakeGroupAbove { path: c_path(&above.path), inherited }];
+            self.before(format!("make the group {shown}, if it isn't there"), format!("mkdir -p {shown}"), calls);
         }
     }
 
     /// From the top down: a group's children have what is in its cgroup.subtree_control.
-    fn hand_on(&mut self, unified: &Hierarchy, wanted: &Wanted) {
+    fn hand_on(&mut self, new: &NewGroup, unified: &Hierarchy, wanted: &Wanted) {
         for above in &unified.above {
-            let missing = not_handed_on(above, wanted.handed_on(unified));
+            // One that is made again hands nothing on.
+            let may_vanish = (above.writable || !above.exists) && below_top(new, unified).any(|below| below == above);
+            let handed_on = if may_vanish { &BTreeSet::new() } else { &above.handed_on };
+            let missing = not_handed_on(handed_on, wanted.handed_on(unified));
             if missing.is_empty() {
                 continue;
             }
@@ -149,9 +157,14 @@ impl Planner<'_> {
     }
 }
 
-fn not_handed_on<'a>(above: &Above, controllers: impl Iterator<Item = Controller> + 'a) -> Vec<String> {
-    let missing: BTreeSet<Controller> =
-        controllers.filter(|controller| !above.handed_on.contains(controller)).collect();
+/// The groups above that are named, and so may have been made by another run.
+fn below_top<'a>(new: &NewGroup, hierarchy: &'a Hierarchy) -> impl Iterator<Item = &'a Above> + use<'a> {
+    let named = matches!(new.driver, Driver::Files(Parent::Path(_)));
+    hierarchy.above.iter().skip(1).filter(move |_| named)
+}
+
+fn not_handed_on(handed_on: &BTreeSet<Controller>, controllers: impl Iterator<Item = Controller>) -> Vec<String> {
+    let missing: BTreeSet<Controller> = controllers.filter(|controller| !handed_on.contains(controller)).collect();
     missing.into_iter().filter_map(|controller| Some(format!("+{}", controller.name(Version::V2)?))).collect()
 }
 

@@ -91,7 +91,7 @@ pub fn settings(limits: &Limits) -> Vec<Setting> {
 
 /// What systemd is asked for.
 pub fn asked(limits: &Limits) -> Vec<Property> {
-    properties(&settings(limits)).unwrap()
+    properties(&settings(limits))
 }
 
 pub fn limits() -> Limits {

@@ -3,7 +3,6 @@
 use izba_sandbox::cgroup::systemd::{self, PATIENCE, Systemd};
 use izba_sandbox::cgroup::{DeviceRule, Setting, Unit};
 
-use super::refused;
 use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::lower::group::bus;
@@ -12,7 +11,7 @@ use crate::lower::group::bus;
 pub fn set_properties(unit: &Unit, settings: &[Setting], devices: &[DeviceRule], caller: &Caller) -> Result<()> {
     // systemd names kinds of devices as this file does.
     let drivers = std::fs::read_to_string("/proc/devices").unwrap_or_default();
-    let mut properties = systemd::properties(settings).map_err(refused)?;
+    let mut properties = systemd::properties(settings);
     properties.extend(systemd::device_properties(devices, &drivers));
     if properties.is_empty() {
         return Ok(());

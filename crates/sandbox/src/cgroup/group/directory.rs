@@ -31,7 +31,15 @@ impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, GroupError> {
         let failed = |errno| GroupError::call(Operation::Open, path, errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
+        Self::of(openat(CWD, path, flags, Mode::empty()).map_err(failed)?, path)
+    }
+
+    /// One that is open already.
+    ///
+    /// # Errors
+    /// It isn't in a control group file system.
+    pub(super) fn of(fd: OwnedFd, path: &Path) -> Result<Self, GroupError> {
+        let failed = |errno| GroupError::call(Operation::Open, path, errno);
         let version = match u64::try_from(fstatfs(&fd).map_err(failed)?.f_type) {
             Ok(CGROUP2_MAGIC) => Version::V2,
             Ok(CGROUP_MAGIC) => Version::V1,

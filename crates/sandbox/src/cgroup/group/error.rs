@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use izba_sys::Errno;
 
 use crate::cgroup::Version;
-use crate::probe::Hint;
+use crate::diagnose::{self, Failed, Hint};
 
 /// What was being done to a file or directory of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,9 @@ impl GroupError {
     /// The likely cause, and the remedy. `None` where the error says all that is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Call { operation: Operation::Write(_), errno, .. } => refused_value(*errno),
+            Self::Call { operation: Operation::Write(_), path, errno } => {
+                diagnose::cause(Failed::GroupFile(path), *errno)
+            }
             Self::Call { operation: Operation::Remove, errno, .. } => not_removed(*errno),
             Self::Call { operation: Operation::Signal { .. }, errno: Errno::PERM, .. } => Some(Hint::new(
                 "the process belongs to another user, and the caller has no CAP_KILL",
@@ -146,32 +148,6 @@ impl GroupError {
             Self::Gone(_) => None,
         }
     }
-}
-
-fn refused_value(errno: Errno) -> Option<Hint> {
-    let (cause, remedy) = match errno {
-        Errno::NOENT => (
-            "the kernel has no such file here: its controller isn't on in the group's parent, or the kernel was built without it",
-            "see cgroup.subtree_control of the parent (cgroup v2) and cgroup.controllers of the group",
-        ),
-        Errno::INVAL | Errno::RANGE => {
-            ("the kernel doesn't take this value for this file", "see cgroups(7) for its form")
-        }
-        Errno::BUSY => (
-            "more is in use than the new limit allows and it can't be reclaimed, or processes depend on what would be taken away",
-            "choose a higher limit, or end some of the group's processes first",
-        ),
-        Errno::NODEV => {
-            ("the group has been removed, or there is no such device", "look for both: ls /sys/fs/cgroup, lsblk")
-        }
-        Errno::OPNOTSUPP => ("the group is threaded, or the kernel can't do this here", "see cgroup.type of the group"),
-        Errno::NOSPC => (
-            "a group above has already given these CPUs or devices to others, or a limit of cgroup.max.depth or .max.descendants is reached",
-            "compare the value with the same file of the groups above",
-        ),
-        _ => return no_access(errno),
-    };
-    Some(Hint::new(cause, remedy))
 }
 
 fn not_removed(errno: Errno) -> Option<Hint> {

@@ -1,5 +1,6 @@
 //! Why systemd doesn't do what it is asked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use izba_sys::Errno;
@@ -87,6 +88,16 @@ pub enum SystemdError {
         /// What it says.
         text: String,
     },
+    /// A process isn't where it was to be put: systemd means another one by its id, or another group by its path.
+    #[error("systemd has made the scope {unit}, but process {process} isn't in its group {}", group.display())]
+    Elsewhere {
+        /// The scope.
+        unit: String,
+        /// By the caller's id.
+        process: i32,
+        /// The directory.
+        group: PathBuf,
+    },
     /// A unit was neither started nor stopped.
     #[error("systemd's job for {unit} has ended as {result:?}")]
     Job {
@@ -126,6 +137,9 @@ impl SystemdError {
             }
             Self::NoSuchUnit { unit } => format!("see what became of it: `journalctl -u {unit}`"),
             Self::Call { name, .. } => refused(name).to_owned(),
+            Self::Elsewhere { .. } => {
+                "--cgroup-manager cgroupfs, or run izba outside of containers: in systemd's own PID and cgroup namespaces".to_owned()
+            }
             Self::Job { unit, .. } => format!("see why in the journal: `journalctl -u {unit}`"),
         }
     }

@@ -1,6 +1,6 @@
 //! A group that systemd makes. It makes none that is empty, so the child waits until it has been put there.
 
-use super::wanted::{Wanted, refused};
+use super::wanted::Wanted;
 use super::{PlanError, Planner, limit};
 use crate::call::{Call, StartScope};
 use crate::cgroup::systemd::{Address, Slice, device_properties, properties};
@@ -33,7 +33,7 @@ impl Planner<'_> {
             ));
         };
         let mut asked = device_properties(&new.limits.devices, &layout.drivers);
-        asked.extend(properties(wanted.on(Version::V2)).map_err(refused)?);
+        asked.extend(properties(wanted.on(Version::V2)));
         let (unit, to) = (format!("{}.scope", new.name), self.slot("cgroup"));
         let title = format!("have systemd make the scope {unit}");
         let shell = format!("systemd-run --scope --unit={unit}");

@@ -62,7 +62,7 @@ impl Wanted {
     }
 }
 
-pub(super) fn refused(error: LimitError) -> PlanError {
+fn refused(error: LimitError) -> PlanError {
     PlanError::new(error.problem, error.remedy)
 }
 

@@ -47,7 +47,9 @@ fn grouped(change: impl Fn(&mut NewGroup)) -> Sandbox {
 /// A group is made with the mark of ours, and locked.
 fn making(dir: &str) -> String {
     let open = format!("openat(AT_FDCWD, \"{dir}\", O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
-    format!("mkdirat(AT_FDCWD, \"{dir}\", 01755); {open}; {open}; flock({{lock}}, LOCK_EX|LOCK_NB)")
+    format!(
+        "mkdirat(AT_FDCWD, \"{dir}\", 01755); {open}; {open}; fchmod({{group}}, 01755); flock({{lock}}, LOCK_EX|LOCK_NB)"
+    )
 }
 
 fn before_texts(plan: &Plan) -> Vec<String> {
@@ -120,6 +122,7 @@ fn a_cpuset_of_v1_gets_what_the_limits_do_not_say() {
         group.limits = Limits::default();
         group.limits.cpu.cpus = Some("1".parse().unwrap());
     });
+    let cpuset = Sandbox { cgroup: below("/new", cpuset.cgroup), ..sandbox() };
     let mut layout = hybrid();
     layout.v1[2].above.push(Above { exists: false, ..above("/sys/fs/cgroup/cpuset/new") });
     let texts = before_texts(&plan(&cpuset, &on(layout)));
@@ -128,6 +131,31 @@ fn a_cpuset_of_v1_gets_what_the_limits_do_not_say() {
     assert!(set("{group /sys/fs/cgroup/cpuset/new/izba-7}, \"cpuset.mems\"", "\"0\""), "{texts:#?}");
     assert!(set("{group /sys/fs/cgroup/cpuset/new/izba-7}, \"cpuset.cpus\"", "\"1\""), "{texts:#?}");
     assert!(!set("izba-7}, \"cpuset.cpus\"", "\"0-3\""), "{texts:#?}");
+}
+
+fn below(parent: &str, mut cgroup: ControlGroup) -> ControlGroup {
+    let ControlGroup::New(group) = &mut cgroup else { unreachable!() };
+    group.driver = Driver::Files(Parent::Path(parent.into()));
+    cgroup
+}
+
+#[test]
+fn a_named_group_above_is_made_though_it_exists_as_another_run_may_remove_it() {
+    let named = Sandbox { cgroup: below("/a", new_group()), ..sandbox() };
+    let mut layout = unified();
+    layout.unified.as_mut().unwrap().above[1].handed_on = [Controller::Memory, Controller::Pids].into();
+    let shells = |plan: &Plan| plan.before.iter().map(|step| step.shell.clone().unwrap()).collect::<Vec<_>>();
+    assert_eq!(
+        shells(&plan(&named, &on(layout.clone())))[..3],
+        [
+            "mkdir -p /sys/fs/cgroup/a",
+            "echo +memory > /sys/fs/cgroup/cgroup.subtree_control",
+            "echo +memory +pids > /sys/fs/cgroup/a/cgroup.subtree_control",
+        ]
+    );
+    // Somebody else's, who has handed it on.
+    layout.unified.as_mut().unwrap().above[1].writable = false;
+    assert!(!shells(&plan(&named, &on(layout))).iter().any(|shell| shell.contains("a/cgroup.subtree_control")));
 }
 
 #[test]
