@@ -329,7 +329,9 @@ fn is_neutral(call: &Made) -> bool {
 fn descriptors(name: &str) -> &'static [usize] {
     match name {
         "open_tree" | "fsconfig" | "fsmount" | "mount_setattr" | "openat2" | "openat" | "mkdirat" | "mknodat"
-        | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" | "flock" => &[0],
+        | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" | "fchmod" | "flock" => {
+            &[0]
+        }
         "move_mount" => &[0, 2],
         "symlinkat" => &[1],
         _ => &[],

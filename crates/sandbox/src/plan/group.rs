@@ -95,7 +95,7 @@ impl Planner<'_> {
             let files = inherited(hierarchy, &[]);
             let inherited = files.map(|(file, value)| (c_path(above.path.join(file)), value.into_bytes())).collect();
             let calls = vec![Call::MakeGroupAbove { path: c_path(&above.path), inherited }];
-            self.before(format!("make the group {shown}, if it isn't there"), format!("mkdir -p {shown}"), calls);
+            self.before(format!("make the group {shown}"), format!("mkdir -p {shown}"), calls);
         }
     }
 
