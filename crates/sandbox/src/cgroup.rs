@@ -21,6 +21,7 @@ pub mod systemd;
 pub use controller::{Controller, Version};
 pub use group::{Group, GroupError};
 pub use intent::{ControlGroup, Driver, Enforcement, NewGroup, Parent};
+pub(crate) use layout::is_frozen;
 pub use layout::{Above, Hierarchy, Layout, is_unified, may_enter};
 pub use limits::{
     Bound, CpuLimits, CpuWeight, DeviceAccess, DeviceKind, DeviceRule, DeviceWeight, HugetlbLimit, IoLimits, IoWeight,

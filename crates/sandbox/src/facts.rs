@@ -11,7 +11,7 @@ use izba_sys::path::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, ope
 
 use crate::call::Resolve;
 use crate::capability::{Capabilities, Capability};
-use crate::cgroup::{ControlGroup, Layout};
+use crate::cgroup::{ControlGroup, Layout, is_frozen};
 use crate::contents::{self, Contents, Door};
 use crate::idmap::{IdMap, IdRange};
 use crate::mountinfo::{self, MountLine};
@@ -71,6 +71,8 @@ pub struct Facts {
     pub has_terminals: bool,
     /// The hierarchies of control groups, if a new group is wanted.
     pub cgroups: Layout,
+    /// The cgroup v2 group that the sandbox would be in or below, if that is frozen: whoever started there would wait for ever.
+    pub frozen_group: Option<PathBuf>,
     /// What is known of the root directory.
     pub root: RootFacts,
 }
@@ -133,6 +135,7 @@ impl Facts {
                 ControlGroup::New(new) => Layout::look(new),
                 ControlGroup::Caller | ControlGroup::Joined(_) | ControlGroup::Attached { .. } => Layout::default(),
             },
+            frozen_group: sandbox.cgroup.named().filter(|group| is_frozen(group)),
             root: root_facts(sandbox)?,
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::layout::unified_group;
 use super::systemd::{Address, Slice};
 use super::{Controller, Limits, Membership};
 
@@ -25,6 +26,20 @@ pub enum ControlGroup {
     },
     /// A new one, which goes with the sandbox.
     New(Box<NewGroup>),
+}
+
+impl ControlGroup {
+    /// The cgroup v2 group that is named, for the sandbox or for its group: the caller's own runs, as the caller does.
+    pub(crate) fn named(&self) -> Option<PathBuf> {
+        match self {
+            Self::Joined(membership) => membership.unified.clone(),
+            Self::New(new) => match &new.driver {
+                Driver::Files(Parent::Path(path)) => unified_group(path),
+                _ => None,
+            },
+            Self::Caller | Self::Attached { .. } => None,
+        }
+    }
 }
 
 /// A group that is made for the sandbox.

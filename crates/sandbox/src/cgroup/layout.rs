@@ -139,6 +139,17 @@ pub fn may_enter(group: &Path) -> bool {
     above.is_some_and(|above| may_write(&above.join("cgroup.procs")))
 }
 
+/// The directory of a group of the cgroup v2 hierarchy.
+pub(super) fn unified_group(path: &Path) -> Option<PathBuf> {
+    unified_mount().map(|top| top.join(path.strip_prefix("/").unwrap_or(path)))
+}
+
+/// Is this cgroup v2 group frozen, or one above it? `frozen` of cgroup.events, "Core Interface Files" of cgroup-v2.rst.
+pub(crate) fn is_frozen(group: &Path) -> bool {
+    let events = std::fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "frozen 1")
+}
+
 /// Of a pure cgroup v2 system, or of a hybrid one.
 fn unified_mount() -> Option<PathBuf> {
     let places = [PathBuf::from(MOUNTED), Path::new(MOUNTED).join("unified")];

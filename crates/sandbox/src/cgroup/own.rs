@@ -106,8 +106,6 @@ impl OwnGroup {
     }
 
     /// The usual end: nobody is in it any more, and nothing was made below it. Was that all?
-    ///
-
     fn remove_empty(&self) -> bool {
         let mut dirs: Vec<&Path> = self.place.dirs().collect();
         dirs.reverse();

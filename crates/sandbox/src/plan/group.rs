@@ -21,6 +21,13 @@ use wanted::Wanted;
 impl Planner<'_> {
     pub(super) fn control_group(&mut self) -> Result<(), PlanError> {
         let sandbox = self.sandbox;
+        if let Some(frozen) = &self.facts.frozen_group {
+            let shown = frozen.display();
+            return Err(PlanError::new(
+                format!("the group {shown} is frozen, so a program that is started in it doesn't run"),
+                format!("let it go on first: izba resume, or echo 0 > {shown}/cgroup.freeze"),
+            ));
+        }
         match &sandbox.cgroup {
             ControlGroup::Caller => {}
             ControlGroup::Joined(membership) => {

@@ -63,6 +63,7 @@ fn privileged() -> Facts {
         joined_has_root: true,
         has_terminals: true,
         cgroups: Layout::default(),
+        frozen_group: None,
         root: RootFacts {
             existing: existing(&[("/proc", 1), ("/dev", 1), ("/sys", 1)]),
             writable: true,

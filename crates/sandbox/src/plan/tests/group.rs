@@ -248,3 +248,10 @@ fn joined_groups_are_entered_by_the_clone_and_by_the_child_itself() {
     assert!(plan.calls(&plan.clone)[0].contains("CLONE_INTO_CGROUP, cgroup={cgroup}"));
     assert!(has(&plan, "\"/sys/fs/cgroup/cpu/a/tasks\""));
 }
+
+#[test]
+fn nothing_is_started_in_a_frozen_group() {
+    let facts = Facts { frozen_group: Some("/sys/fs/cgroup/a".into()), ..on(unified()) };
+    let refused = refusal(&grouped(|_| ()), &facts);
+    assert!(refused.problem.contains("/sys/fs/cgroup/a is frozen"), "{refused}");
+}
