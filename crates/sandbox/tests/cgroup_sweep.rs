@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use izba_sandbox::cgroup::{PATIENCE, Parent, sweep};
 use izba_sys::path::{FlockOperation, flock};
@@ -19,7 +20,9 @@ struct Above {
 
 impl Above {
     fn new() -> Self {
-        let name = format!("izba-test-sweep-{}", std::process::id());
+        // Tests are threads of one process under cargo test.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("izba-test-sweep-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"];
         let tops = tops.iter().map(Path::new).filter(|top| top.join("cgroup.procs").exists());
         let dirs: Vec<PathBuf> = tops.map(|top| top.join(&name)).collect();
