@@ -125,19 +125,20 @@ impl Runs {
             if !self.is_named(&dir, name) {
                 return Err(Errno::NOENT);
             }
-            self.remove_group(&dir, name);
+            self.remove_group(&dir, name)?;
             self.remove(&dir, name)
         };
         swept().is_ok()
     }
 
-    /// The group of a run whose izba was killed, with what is still in it: a paused init doesn't notice that izba has ended.
-    fn remove_group(&self, dir: &OwnedFd, name: &Name) {
-        let Ok(Some(Record { cgroup: Some(Cgroup(place)), .. })) = read(dir, &self.path_of(name)) else { return };
-        for group in place.dirs() {
-            // What can't be removed is found again by izba gc.
-            let _removed = remove_abandoned(group, SHORT_PATIENCE);
-        }
+    /// The group of a run whose izba was killed, with what is still in it: a paused init doesn't notice that izba has ended. While the kernel
+    /// has not let go of it, the record stays, by which it is found.
+    fn remove_group(&self, dir: &OwnedFd, name: &Name) -> std::result::Result<(), Errno> {
+        let Ok(Some(Record { cgroup: Some(Cgroup(place)), .. })) = read(dir, &self.path_of(name)) else {
+            return Ok(());
+        };
+        let failed = place.dirs().filter(|group| remove_abandoned(group, SHORT_PATIENCE).is_err()).count();
+        if failed == 0 { Ok(()) } else { Err(Errno::BUSY) }
     }
 
     /// Is this the directory of that name still?

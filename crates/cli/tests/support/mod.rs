@@ -166,7 +166,15 @@ impl Ground {
     /// What a killed izba has left, its groups too, is removed by who looks.
     fn sweep(&self) {
         for user in User::ALL.into_iter().filter(|user| self.path(&format!("run-{}/runs", user.name())).exists()) {
-            run(self.izba(user).args(["ps", "-q"]));
+            let runs = self.path(&format!("run-{}/runs", user.name()));
+            // The kernel may need a moment to let go of what was in a group.
+            for _ in 0..50 {
+                run(self.izba(user).args(["ps", "-q"]));
+                if fs::read_dir(&runs).map_or(true, |mut left| left.next().is_none()) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 
