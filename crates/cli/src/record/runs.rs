@@ -137,8 +137,13 @@ impl Runs {
         let Ok(Some(Record { cgroup: Some(Cgroup(place)), .. })) = read(dir, &self.path_of(name)) else {
             return Ok(());
         };
-        let failed = place.dirs().filter(|group| remove_abandoned(group, SHORT_PATIENCE).is_err()).count();
-        if failed == 0 { Ok(()) } else { Err(Errno::BUSY) }
+        for group in place.dirs() {
+            // A dying init lets go of one lock after the other, so the group's may be held for another moment.
+            if remove_abandoned(group, SHORT_PATIENCE).is_err() || group.exists() {
+                return Err(Errno::BUSY);
+            }
+        }
+        Ok(())
     }
 
     /// Is this the directory of that name still?

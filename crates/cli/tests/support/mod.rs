@@ -163,7 +163,7 @@ impl Ground {
         pids.filter(|&pid: &i32| pid != own && self.is_ours(pid)).collect()
     }
 
-    /// What a killed izba has left, its groups too, is removed by who looks.
+    /// What a killed izba has left, its groups too, is removed by who looks; of one that was killed before it had a record, by gc.
     fn sweep(&self) {
         for user in User::ALL.into_iter().filter(|user| self.path(&format!("run-{}/runs", user.name())).exists()) {
             let runs = self.path(&format!("run-{}/runs", user.name()));
@@ -175,6 +175,12 @@ impl Ground {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
+        }
+        let tops =
+            ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(|top| fs::read_dir(top).into_iter().flatten().flatten());
+        let is_group = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("izba-");
+        if tops.into_iter().flatten().any(is_group) {
+            run(self.izba(User::Root).arg("gc"));
         }
     }
 
