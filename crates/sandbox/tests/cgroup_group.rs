@@ -238,13 +238,13 @@ fn a_frozen_group_uses_no_cpu_time_and_goes_on_when_it_is_thawed() {
         group.freeze(PATIENCE).unwrap();
         assert_eq!(group.state(), Ok(State::Frozen));
         let frozen = cpu_time(&group);
-        sleep(Duration::from_millis(50));
-        // A process is frozen a moment before it leaves its CPU.
-        assert!(cpu_time(&group) - frozen < Duration::from_millis(1), "{:?}", made.place);
+        sleep(Duration::from_millis(400));
+        // A process is frozen a moment before it leaves its CPU, and some kernels count whole ticks.
+        assert!(cpu_time(&group) - frozen <= Duration::from_millis(10), "{:?}", made.place);
         group.thaw().unwrap();
         assert_eq!(group.state(), Ok(State::Running));
         let until = Instant::now() + PATIENCE;
-        while cpu_time(&group) - frozen < Duration::from_millis(10) {
+        while cpu_time(&group) - frozen < Duration::from_millis(30) {
             assert!(Instant::now() < until, "{:?} doesn't run again", made.place);
         }
         drop(members);
