@@ -102,34 +102,25 @@ impl Scene {
         made.filter_map(|(_, rest)| Some(Path::new("/sys/fs/cgroup").join(rest.split_once('"')?.0))).collect()
     }
 
-    /// A process that has let go of its memory, where its environment was, may hold the lock of a group for a moment longer; and so may another that
-    /// sweeps.
-    #[track_caller]
-    fn sweep(&self, context: &str) {
-        self.ground.wait_for(&format!("{context}: no group is left"), || {
-            let swept = run(self.ground.izba(User::Root).arg("gc"));
-            assert_eq!(swept.status, 0, "{context}: {swept:?}");
-            !self.groups().iter().any(|group| group.exists())
-        });
+    /// What a start may leave until it is swept.
+    fn left(&self) -> Vec<PathBuf> {
+        let runs = self.ground.runtime(User::Root).join("runs");
+        let places = [self.cache().join("v1/making"), self.cache().join("scratch"), runs];
+        let members = places.into_iter().filter_map(|place| fs::read_dir(place).ok()).flatten();
+        let groups = self.groups().into_iter().filter(|group| group.exists());
+        members.map(|member| member.unwrap().path()).chain(groups).collect()
     }
 
-    /// Nothing of a start is left once gc has swept, and the next start works.
+    /// Nothing of a start is left once gc has swept. A process that has let go of its memory, where its environment was, may hold a lock for a
+    /// moment longer; and so may another that sweeps.
     #[track_caller]
     fn is_clean(&self, context: &str) {
-        self.ground.wait_for("what ran has ended", || self.ground.processes().is_empty());
-        self.sweep(context);
-        for place in ["v1/making", "scratch"] {
-            let left: Vec<_> = fs::read_dir(self.cache().join(place))
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-                .collect();
-            assert!(left.is_empty(), "{context}: {left:?}");
-        }
-        let records: Vec<_> =
-            fs::read_dir(self.ground.runtime(User::Root).join("runs")).into_iter().flatten().collect();
-        assert!(records.is_empty(), "{context}: {records:?}");
+        self.ground.wait_until_none(&format!("{context}: of what ran"), || self.ground.processes());
+        self.ground.wait_until_none(&format!("{context}: of what gc sweeps"), || {
+            let swept = run(self.ground.izba(User::Root).arg("gc"));
+            assert_eq!(swept.status, 0, "{context}: {swept:?}");
+            self.left()
+        });
         let mounts = mounts_of(self.ground.path("").as_path());
         assert!(mounts.is_empty(), "{context}: {mounts:?}");
     }

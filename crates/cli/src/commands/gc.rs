@@ -12,8 +12,9 @@ use crate::{cache_place, output, sweep};
 /// Sweeps, and says what was there.
 pub fn run(args: &GcArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
-    let records = sweep::records(&caller);
+    // Groups first: a record stays for as long as its group.
     let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, &Parent::Nearest, cgroup::PATIENCE);
+    let records = sweep::records(&caller);
     let dir = cache_place::existing(&args.place, &caller);
     let mut swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;
     swept.failures.extend(failed.iter().map(|error| Failure::from_error(error)));

@@ -197,6 +197,20 @@ impl Ground {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+
+    /// Waits until nothing is left; says what is, where it stays.
+    #[track_caller]
+    pub fn wait_until_none<T: std::fmt::Debug>(&self, what: &str, left: impl Fn() -> Vec<T>) {
+        let start = Instant::now();
+        loop {
+            let left = left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what}, {left:?} stays");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// Copies a program, by a process of its own: a descriptor for writing that another thread's fork keeps open would make it busy,
