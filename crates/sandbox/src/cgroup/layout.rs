@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use izba_sys::Errno;
 use izba_sys::credential::geteuid;
 use izba_sys::path::{Access, AtFlags, CGROUP_MAGIC, CGROUP2_MAGIC, CWD, accessat, statfs};
 
@@ -136,7 +137,7 @@ pub fn may_enter(group: &Path) -> bool {
     let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
     let Some(own) = unified_mount().map(|top| top.join(own.trim_start_matches('/'))) else { return false };
     let above = group.ancestors().find(|above| own.starts_with(above));
-    above.is_some_and(|above| may_write(&above.join("cgroup.procs")))
+    above.is_some_and(|above| may_write(&above.join("cgroup.procs")) == Some(true))
 }
 
 /// The directory of a group of the cgroup v2 hierarchy.
@@ -193,8 +194,13 @@ fn unified(top: &Path, parent: &Path, limited: bool) -> Hierarchy {
 }
 
 fn look_at(above: &mut Above) {
-    above.handed_on = words(&above.path.join("cgroup.subtree_control"));
-    above.writable = may_write(&above.path.join("cgroup.subtree_control"));
+    let subtree_control = above.path.join("cgroup.subtree_control");
+    let Some(writable) = may_write(&subtree_control) else {
+        above.exists = false;
+        return;
+    };
+    above.writable = writable;
+    above.handed_on = words(&subtree_control);
     // The root of all has no cgroup.events.
     above.occupied = above.path.join("cgroup.events").exists()
         && std::fs::read(above.path.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty());
@@ -232,11 +238,24 @@ fn hierarchy(version: Version, top: &Path, parent: &Path) -> Hierarchy {
         path.push(part);
         above.push(Above::at(&path));
     }
-    let nearest = above.iter().rev().find(|above| above.exists).map(|above| above.path.clone());
-    // Where a process is made in a group of v2, its maker needs the right to move it there from its own.
-    let moves = |nearest: &Path| version == Version::V1 || may_write(&nearest.join("cgroup.procs"));
-    let writable = nearest.is_some_and(|nearest| may_write(&nearest) && moves(&nearest));
+    let writable = may_make_in_last(version, &mut above);
     Hierarchy { version, controllers: BTreeSet::new(), above, writable, cpus: None, mems: None }
+}
+
+/// May the caller make groups in the last that exists, and processes in them? Another run may be removing those that it made above its own.
+fn may_make_in_last(version: Version, above: &mut [Above]) -> bool {
+    for above in above.iter_mut().rev().filter(|above| above.exists) {
+        // Where a process is made in a group of v2, its maker needs the right to move it there from its own.
+        let moves = match version {
+            Version::V1 => Some(true),
+            Version::V2 => may_write(&above.path.join("cgroup.procs")),
+        };
+        match (may_write(&above.path), moves) {
+            (Some(makes), Some(moves)) => return makes && moves,
+            _ => above.exists = false,
+        }
+    }
+    false
 }
 
 impl Above {
@@ -261,15 +280,31 @@ fn words(file: &Path) -> BTreeSet<Controller> {
     text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-/// As the kernel would judge: read-only mounts too.
-fn may_write(path: &Path) -> bool {
-    accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+/// As the kernel would judge: read-only mounts too. `None` where it doesn't exist, or not any more.
+fn may_write(path: &Path) -> Option<bool> {
+    match accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
+        Err(Errno::NOENT) => None,
+        judged => Some(judged.is_ok()),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_that_another_run_has_just_removed_is_no_refusal() {
+        let top = std::env::temp_dir().join(format!("izba-test-removed-{}", std::process::id()));
+        std::fs::create_dir_all(&top).unwrap();
+        let seen = |path: PathBuf| Above { exists: true, ..Above::at(&path) };
+        let mut above = [seen(top.clone()), seen(top.join("removed"))];
+        let may_make = may_make_in_last(Version::V1, &mut above);
+        let mut removed = seen(top.join("removed"));
+        look_at(&mut removed);
+        std::fs::remove_dir_all(&top).unwrap();
+        assert!(may_make && above[0].exists && !above[1].exists && !removed.exists);
+    }
 
     #[test]
     fn where_cpuset_is_not_handed_on_a_group_has_the_cpus_of_the_one_above() {
