@@ -118,7 +118,7 @@ fn status_and_signals_are_passed_on() {
     let ground = Ground::new();
     for user in User::ALL {
         let target = Target::new(&ground, user, &ALL);
-        let before = ground.processes().len();
+        let before = ground.processes();
         for options in [&["-U", "-n"][..], &["-U", "-p"], &[]] {
             assert_eq!(izba(&ground, user, &target.pid(), options, "exit 7").status, 7, "{user:?} {options:?}");
             assert_eq!(
@@ -141,7 +141,8 @@ fn status_and_signals_are_passed_on() {
             running.signal("KILL");
             assert_eq!(running.status(), 137);
             drop(running);
-            ground.wait_for("the program has ended with izba", || ground.processes().len() == before);
+            let started = || ground.processes().into_iter().filter(|pid| !before.contains(pid)).collect();
+            ground.wait_until_none("of what izba has started", started);
         }
         let missing = run(ground.izba(user).args(["ns", "enter", &target.pid(), "--", "/no/such/program"]));
         missing.failure(127);
