@@ -58,7 +58,7 @@ fn who_cannot_close_what_is_not_his_does_not_hold() {
     let ground = Ground::new();
     for user in ORDINARY {
         let target = Target::new(&ground, user, &ALL);
-        let others = ground.processes().len();
+        let others = ground.processes();
         let name = Name::new(&ground, user);
         for call in ["close_range", "chdir"] {
             let mut command = ground.command("/usr/bin/strace", User::Root);
@@ -70,7 +70,8 @@ fn who_cannot_close_what_is_not_his_does_not_hold() {
             let text = ended.refusal();
             assert!(text.contains("start a process that holds"), "{user:?} {call}: {text}");
             name.is_gone();
-            ground.wait_for("nobody holds", || ground.processes().len() == others);
+            let holders = || ground.processes().into_iter().filter(|pid| !others.contains(pid)).collect();
+            ground.wait_until_none("of who holds", holders);
         }
     }
 }
