@@ -12,7 +12,7 @@ mod view;
 
 use crate::{Outcome, setup};
 use contender::Contender;
-use ground::Ground;
+pub(crate) use ground::{Ground, build_izba};
 use std::time::Duration;
 use table::Heading;
 use view::View;
@@ -65,7 +65,7 @@ fn subject(arguments: &[String]) -> (Subject, &[String]) {
 
 /// Starts of a program.
 fn starts(options: &Options) -> Outcome {
-    let ground = Ground::prepare()?;
+    let ground = Ground::prepare(&build_izba(&[])?)?;
     let heading = Heading { what: "start and end of `true`", beside: "× floor", tools: &["bwrap", "unshare"] };
     compare(&ground, peers::line_up(&ground)?, &heading, options)
 }

@@ -1,10 +1,11 @@
 //! The project's chores, run as `cargo xtask COMMAND`: set-up of a machine for tests, every test in one command,
-//! the benchmark, a virtual machine.
+//! the benchmark, the order of the binary's functions, a virtual machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to the developer who started it")]
 
 mod bench;
 mod command;
 mod machine;
+mod order;
 mod setup;
 mod test;
 mod vm;
@@ -24,6 +25,8 @@ Usage: cargo xtask COMMAND
                                    time izba beside its peers and the kernel floor; prints a table
                                    ns: `izba ns list` beside lsns, with 5,000 processes in 1,000 namespaces
                                    limits: starts with memory, pids and CPU limits, beside runc and crun, on cgroup v1 and v2
+  order                            follow starts of izba instruction by instruction, for the order of its functions in the binary (some minutes):
+                                   before a release, or when the compiler is a newer one
   vm [OPTION]... -- COMMAND [ARGUMENT]...
                                    run a command (one word: a shell command line) in a throw-away Linux with pure cgroup v2, as
                                    root; its output and exit status are the command's (124: time is up, 125: the machine failed).
@@ -58,6 +61,7 @@ fn dispatch(arguments: &[String]) -> Outcome<ExitCode> {
         ("test", []) => test::run(&[]),
         ("test", [dashes, filter @ ..]) if dashes == "--" => test::run(filter),
         ("bench", _) => bench::run(rest),
+        ("order", []) => order::run(),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");
             Ok(())

@@ -1,7 +1,7 @@
 //! `cargo xtask bench ns`: `izba ns list` beside lsns(8), on a machine with 5,000 processes and 1,000 namespaces more than there were.
 
 use super::contender::Contender;
-use super::ground::Ground;
+use super::ground::{Ground, build_izba};
 use super::peers::program;
 use super::table::{self, Heading};
 use super::{Options, measure};
@@ -43,7 +43,7 @@ impl Drop for Crowd {
 
 /// lsns comes first: the ratios are to it.
 pub(super) fn run(options: &Options) -> Outcome {
-    let ground = Ground::prepare()?;
+    let ground = Ground::prepare(&build_izba(&[])?)?;
     let root = Account::root();
     let entry = |name: &str, program: &Path, arguments: &[&str]| Contender {
         name: name.into(),

@@ -8,18 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The temporary directory of the benchmark.
-pub(super) struct Ground {
+pub(crate) struct Ground {
     directory: PathBuf,
-    pub(super) izba: PathBuf,
+    pub(crate) izba: PathBuf,
     pub(super) floor: PathBuf,
     pub(super) peak: PathBuf,
     pub(super) crowd: PathBuf,
 }
 
 impl Ground {
-    /// Builds izba and the C programs, and copies them to where every user may run them.
-    pub(super) fn prepare() -> Outcome<Self> {
-        let release = build_izba()?;
+    /// Compiles the C programs, and copies them and this izba to where every user may run them.
+    pub(crate) fn prepare(izba: &Path) -> Outcome<Self> {
         let directory = std::env::temp_dir().join(format!("izba-bench-{}", std::process::id()));
         fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let file = |name: &str| directory.join(name);
@@ -31,23 +30,27 @@ impl Ground {
             directory: directory.clone(),
         };
         open_to_all(&ground.directory)?;
-        copy(&release, &ground.izba)?;
-        for (source, target) in [("floor.c", &ground.floor), ("peak.c", &ground.peak), ("crowd.c", &ground.crowd)] {
-            let built = compile(source, release.parent().unwrap_or(Path::new(".")))?;
-            copy(&built, target)?;
-        }
+        fs::copy(izba, &ground.izba).map_err(|error| format!("{}: {error}", izba.display()))?;
+        open_to_all(&ground.izba)?;
+        [&ground.floor, &ground.peak, &ground.crowd].into_iter().try_for_each(|program| compile(program))?;
         Ok(ground)
     }
 
+    /// The program that executes others instruction by instruction.
+    pub(crate) fn step(&self) -> Outcome<PathBuf> {
+        let step = self.directory.join("step");
+        compile(&step).map(|()| step)
+    }
+
     /// A directory for what one peer needs.
-    pub(super) fn directory(&self, name: &str) -> Outcome<PathBuf> {
+    pub(crate) fn directory(&self, name: &str) -> Outcome<PathBuf> {
         let path = self.directory.join(name);
         fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path)
     }
 
     /// A root directory that holds busybox and nothing else, owned by the user that it is for.
-    pub(super) fn root_for(&self, account: &Account) -> Outcome<PathBuf> {
+    pub(crate) fn root_for(&self, account: &Account) -> Outcome<PathBuf> {
         let root = self.directory.join(format!("root-{}", account.name));
         populate(&root).map_err(|error| format!("{}: {error}", root.display()))?;
         give(&root, account).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -63,10 +66,10 @@ impl Drop for Ground {
     }
 }
 
-/// The release build lands beside the build of xtask itself: target/TRIPLE/release beside target/TRIPLE/debug.
-fn build_izba() -> Outcome<PathBuf> {
-    eprintln!("bench: building izba");
-    command::run(command::cargo().args(["build", "--quiet", "--release", "--package", "izba"]))
+/// A release of izba, its linking with these arguments of rustc. It lands beside the build of xtask itself: target/TRIPLE/release beside target/TRIPLE/debug.
+pub(crate) fn build_izba(linking: &[&str]) -> Outcome<PathBuf> {
+    eprintln!("building izba");
+    command::run(command::cargo().args(["rustc", "--quiet", "--release", "--package", "izba", "--"]).args(linking))
         .map_err(|error| format!("izba can't be built, so there is nothing to measure ({error})"))?;
     let own = std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
     let triple = own.ancestors().nth(2).unwrap_or(Path::new("target"));
@@ -74,17 +77,13 @@ fn build_izba() -> Outcome<PathBuf> {
     if izba.is_file() { Ok(izba) } else { Err(format!("the build of izba left no binary at {}", izba.display())) }
 }
 
-fn compile(source: &str, target: &Path) -> Outcome<PathBuf> {
+/// Makes a program from the C source of its name.
+fn compile(program: &Path) -> Outcome {
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let output = target.join(format!("bench-{}", source.trim_end_matches(".c")));
-    let source = command::workspace().join("crates/xtask").join(source);
-    command::run(Command::new(compiler).args(["-O2", "-Wall", "-static", "-o"]).arg(&output).arg(source))?;
-    Ok(output)
-}
-
-fn copy(from: &Path, to: &Path) -> Outcome {
-    fs::copy(from, to).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))?;
-    open_to_all(to)
+    let source = command::workspace().join("crates/xtask").join(program.file_name().unwrap_or_default());
+    let flags = ["-O2", "-Wall", "-static", "-o"];
+    command::run(Command::new(compiler).args(flags).arg(program).arg(source.with_extension("c")))?;
+    open_to_all(program)
 }
 
 /// Readable and executable by every user, whatever the umask is.

@@ -3,7 +3,7 @@
 //! izba joins the three hierarchies of v1 that its limits need; runc and crun join all of them, and can't be told otherwise.
 
 use super::contender::Contender;
-use super::ground::Ground;
+use super::ground::{Ground, build_izba};
 use super::peers::{izba, program, unshare, words};
 use super::table::Heading;
 use super::view::{View, has_controllers};
@@ -28,7 +28,7 @@ pub(super) fn run_in(view: View, options: &Options) -> Outcome {
         View::V1 => "`true`, cgroup v1 alone",
         View::V2 => "`true`, cgroup v2 alone",
     };
-    let ground = Ground::prepare()?;
+    let ground = Ground::prepare(&build_izba(&[])?)?;
     println!();
     let heading = Heading { what, beside: "× floor", tools: &["runc", "crun", "unshare"] };
     compare(&ground, line_up(&ground)?, &heading, options)
