@@ -19,7 +19,7 @@ const DEFAULT: &str = "100";
 /// What follows I/O weights on this machine now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Weighing {
-    /// Whole disks by their major and minor numbers.
+    /// Whole disks by their major and minor numbers. One of no size isn't among them: a loop device keeps its scheduler when it loses its file.
     pub disks: BTreeMap<(u32, u32), Disk>,
     /// The disks for which io.cost is enabled (v2). `None` where nothing says so: only the root of all groups has the file, so a container lacks it, and
     /// so does a kernel without io.cost.
@@ -88,7 +88,7 @@ impl Weighing {
 
     fn on_disk(&self, readers: Readers, device: (u32, u32), shown: &str) -> Option<Unfollowed> {
         let disk = self.disks.get(&device)?;
-        if (readers.bfq && disk.bfq) || (readers.cost && self.has_cost(device)) {
+        if self.divides(readers, device, disk) {
             return None;
         }
         let why = self.why(readers, "BFQ doesn't schedule it", "io.cost isn't enabled for it");
@@ -98,8 +98,7 @@ impl Weighing {
     }
 
     fn on_all(&self, readers: Readers, shown: &str) -> Option<Unfollowed> {
-        let has_cost = self.cost.as_ref().is_some_and(|cost| !cost.is_empty());
-        if (readers.bfq && self.disks.values().any(|disk| disk.bfq)) || (readers.cost && has_cost) {
+        if self.disks.iter().any(|(&device, disk)| self.divides(readers, device, disk)) {
             return None;
         }
         let no_bfq = if self.disks.is_empty() { "/sys/block shows no disk" } else { "BFQ schedules no disk" };
@@ -109,6 +108,10 @@ impl Weighing {
             self.remedy(readers, "DISK", "MAJOR:MINOR"),
         );
         Some(Unfollowed { error, taken: true })
+    }
+
+    fn divides(&self, readers: Readers, device: (u32, u32), disk: &Disk) -> bool {
+        (readers.bfq && disk.bfq) || (readers.cost && self.has_cost(device))
     }
 
     /// Is io.cost enabled for this disk?
@@ -171,9 +174,10 @@ fn twin(setting: &Setting) -> Option<&str> {
 
 /// A directory of /sys/block. What has no numbers is no disk that anybody could use: one path of several to a disk.
 fn disk(dir: &Path) -> Option<((u32, u32), Disk)> {
-    let device = parse_numbers(fs::read_to_string(dir.join("dev")).ok()?.trim())?;
+    let read = |file: &str| fs::read_to_string(dir.join(file)).ok();
+    let device = parse_numbers(read("dev")?.trim()).filter(|_| read("size").is_none_or(|size| size.trim() != "0"))?;
     // There is none where bios aren't scheduled: device mapper, md.
-    let schedulers = fs::read_to_string(dir.join("queue/scheduler")).unwrap_or_default();
+    let schedulers = read("queue/scheduler").unwrap_or_default();
     let name = dir.file_name()?.to_string_lossy().into_owned();
     Some((device, Disk { name, bfq: is_bfq(&schedulers) }))
 }

@@ -148,3 +148,18 @@ fn the_disks_of_this_machine_are_seen() {
         assert_eq!(link.file_name().unwrap().to_str(), Some(disk.name.as_str()), "{seen:?}");
     }
 }
+
+#[test]
+fn a_disk_of_no_size_has_nothing_to_be_divided() {
+    let dir = std::env::temp_dir().join(format!("izba-test-weighing-{}", std::process::id())).join("loop0");
+    fs::create_dir_all(dir.join("queue")).unwrap();
+    let write = |file: &str, text: &str| fs::write(dir.join(file), text).unwrap();
+    write("dev", "7:0\n");
+    write("queue/scheduler", "none [bfq]\n");
+    let seen = ["0\n", "2048\n"].map(|size| {
+        write("size", size);
+        disk(&dir)
+    });
+    fs::remove_dir_all(dir.parent().unwrap()).unwrap();
+    assert_eq!(seen, [None, Some(((7, 0), Disk { name: "loop0".to_owned(), bfq: true }))]);
+}
