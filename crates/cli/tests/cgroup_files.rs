@@ -135,7 +135,8 @@ fn resources(minor: u64) -> Value {
 #[test]
 fn the_values_are_those_that_runc_writes() {
     let ground = Ground::new();
-    let disk = Disk::new(&ground, 1);
+    let mut disk = Disk::new(&ground, 1);
+    disk.schedule("bfq");
     let number = disk.number();
     let (more, files) = if pure_v2() { ("", &V2[..]) } else { (ON_V1, &V1[..]) };
     let options = format!("{OPTIONS}{more}").replace("DISK", &number);
@@ -155,6 +156,8 @@ fn the_values_are_those_that_runc_writes() {
 #[test]
 fn weights_are_written_in_the_scale_of_the_version() {
     let ground = Ground::new();
+    let mut disk = Disk::new(&ground, 1);
+    disk.schedule("bfq");
     let run = Limited::start(&ground, &["--cpu-weight", "50", "--io-weight", "50"], SLEEP);
     let (cpu, io) = (run.group("cpu"), run.group("io"));
     if !pure_v2() {

@@ -17,6 +17,7 @@ mod setting;
 mod settings;
 mod sweep;
 pub mod systemd;
+mod weighing;
 
 pub use controller::{Controller, Version};
 pub use group::{Group, GroupError};
@@ -34,3 +35,4 @@ pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};
 pub use settings::Lowered;
 pub use sweep::{Swept, sweep};
+pub use weighing::{Disk, Unfollowed, Weighing};

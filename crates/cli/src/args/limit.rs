@@ -103,7 +103,7 @@ pub struct IoArgs {
     /// Writes to a disk in a second.
     #[arg(long, value_name = "DISK:N|max", allow_hyphen_values = true, value_parser = block_device::count_rate)]
     pub device_write_iops: Vec<Rate>,
-    /// The share of every disk's time: 1 to 10000, and 100 for who says nothing.
+    /// The share of every disk's time, where BFQ or io.cost divides it: 1 to 10000, and 100 for who says nothing.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = value_parser!(u16).range(1..=10_000), conflicts_with = "blkio_weight")]
     pub io_weight: Option<u16>,
     /// The share of one disk's time.

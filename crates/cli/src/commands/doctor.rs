@@ -1,6 +1,7 @@
 //! `izba doctor`: what works here, from the same probes that explain errors.
 
 mod limits;
+mod weights;
 
 use std::io::{self, Write};
 
@@ -13,7 +14,7 @@ use crate::caller::Caller;
 /// Prints the findings. True if `izba run` works for this caller in some form.
 pub fn doctor(format: TableFormat, out: &mut dyn Write) -> io::Result<bool> {
     let mut findings = probe::findings();
-    findings.push(limits::finding(&Caller::of_this_process()));
+    findings.extend(limits::findings(&Caller::of_this_process()));
     match format {
         TableFormat::Table => lines(&findings).iter().try_for_each(|line| writeln!(out, "{line}"))?,
         TableFormat::Json => writeln!(out, "{:#}", to_json(&findings))?,

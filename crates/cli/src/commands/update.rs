@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use izba_sandbox::cgroup::{
-    Controller, Group, LimitError, Limits, NumberList, Place, Setting, Version, device, is_unified,
+    Controller, Group, LimitError, Limits, NumberList, Place, Setting, Version, Weighing, device, is_unified,
 };
 use izba_sys::path::{CWD, Mode, openat};
 
@@ -104,7 +104,17 @@ impl Update<'_> {
         {
             settings.extend(device::transition(&current, &self.limits.devices).map_err(refused)?);
         }
+        self.are_followed(&settings)?;
         Ok(settings)
+    }
+
+    /// As at the start: the kernel takes an I/O weight that nothing follows.
+    fn are_followed(&self, settings: &[Setting]) -> Result<()> {
+        if !self.limits.weigh_disks() {
+            return Ok(());
+        }
+        let version = self.place.of(Controller::Io).map(|(version, _)| version);
+        Weighing::look(version).check(settings).map_err(refused)
     }
 
     fn read(&self, controller: Controller, file: &str) -> Option<String> {

@@ -11,6 +11,8 @@ use crate::support::{Ground, User, run};
 /// A loop device over a file of the ground's. Dropping it detaches it.
 pub struct Disk {
     pub device: String,
+    /// Its scheduler before the test chose one: the device stays.
+    before: Option<String>,
 }
 
 impl Disk {
@@ -21,7 +23,25 @@ impl Disk {
         run(ground.command("sh", User::Root).args(["-c", &zeros])).text();
         assert_eq!(File::open(&file).unwrap().metadata().unwrap().len(), mebibytes << 20);
         let found = run(ground.command("losetup", User::Root).args(["--find", "--show"]).arg(&file));
-        Self { device: found.text().to_owned() }
+        Self { device: found.text().to_owned(), before: None }
+    }
+
+    /// Its name in /sys/block: "loop0".
+    pub fn name(&self) -> &str {
+        self.device.rsplit('/').next().unwrap()
+    }
+
+    /// Has a scheduler take charge of it.
+    pub fn schedule(&mut self, scheduler: &str) {
+        let file = self.scheduler();
+        let all = std::fs::read_to_string(&file).unwrap();
+        let now = all.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+        self.before.get_or_insert(now.unwrap().to_owned());
+        std::fs::write(file, scheduler).unwrap();
+    }
+
+    fn scheduler(&self) -> String {
+        format!("/sys/block/{}/queue/scheduler", self.name())
     }
 
     /// As the kernel names it: "7:0".
@@ -35,6 +55,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        let _restored = self.before.take().map(|before| std::fs::write(self.scheduler(), before));
         let _detached = Command::new("losetup").arg("--detach").arg(&self.device).status();
     }
 }

@@ -7,7 +7,7 @@ use izba_sys::Errno;
 use izba_sys::credential::geteuid;
 use izba_sys::path::{Access, AtFlags, CGROUP_MAGIC, CGROUP2_MAGIC, CWD, accessat, statfs};
 
-use super::{Controller, Driver, Manager, NewGroup, NumberList, Parent, Version, memberships};
+use super::{Controller, Driver, Manager, NewGroup, NumberList, Parent, Version, Weighing, memberships};
 
 /// Where all systems mount control groups: file-hierarchy(7) of systemd, and every container engine.
 const MOUNTED: &str = "/sys/fs/cgroup";
@@ -21,6 +21,8 @@ pub struct Layout {
     pub v1: Vec<Hierarchy>,
     /// What /proc/devices says, which systemd's rules for devices need.
     pub drivers: String,
+    /// What follows I/O weights; looked at only where there is one.
+    pub weighing: Weighing,
 }
 
 /// One hierarchy, and the way down to where the new group would be.
@@ -58,6 +60,14 @@ pub struct Above {
 impl Layout {
     /// Looks at the machine, as far as `new` makes it matter.
     pub fn look(new: &NewGroup) -> Self {
+        let mut layout = Self::of_hierarchies(new);
+        if new.limits.weigh_disks() {
+            layout.weighing = Weighing::look(layout.version(Controller::Io));
+        }
+        layout
+    }
+
+    fn of_hierarchies(new: &NewGroup) -> Self {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let needed: BTreeSet<Controller> = new.limits.controllers().union(&new.controllers).copied().collect();
         let parent = match &new.driver {
@@ -72,7 +82,7 @@ impl Layout {
             None => true,
         });
         let v1 = v1_hierarchies(missing.collect(), &own, parent);
-        Self { unified, v1, drivers: String::new() }
+        Self { unified, v1, ..Self::default() }
     }
 
     /// systemd makes the group, and hands on what it has itself.
@@ -95,7 +105,7 @@ impl Layout {
             true => String::new(),
             false => std::fs::read_to_string("/proc/devices").unwrap_or_default(),
         };
-        Self { unified, v1: Vec::new(), drivers }
+        Self { unified, drivers, ..Self::default() }
     }
 
     /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
@@ -152,7 +162,7 @@ pub(crate) fn is_frozen(group: &Path) -> bool {
 }
 
 /// Of a pure cgroup v2 system, or of a hybrid one.
-fn unified_mount() -> Option<PathBuf> {
+pub(super) fn unified_mount() -> Option<PathBuf> {
     let places = [PathBuf::from(MOUNTED), Path::new(MOUNTED).join("unified")];
     places.into_iter().find(|place| is_mounted(place, CGROUP2_MAGIC))
 }

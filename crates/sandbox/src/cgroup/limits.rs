@@ -89,7 +89,7 @@ pub struct MemoryLimits {
 /// Block devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IoLimits {
-    /// The share of every device's time.
+    /// The share of every device's time, of those that something divides: see [`super::Weighing`].
     pub weight: Option<IoWeight>,
     /// The same for processes beside sub-groups (v1, without a scheduler that knows it any more): 10 to 1000.
     pub leaf_weight: Option<u16>,

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use super::{Controller, LimitError, Limits, MemoryLimits, Setting, Version};
 use files::Files;
+pub(super) use io::numbers;
 
 /// On which version a controller can be used for a group; `None` where it can't.
 type Hierarchies<'a> = dyn Fn(Controller) -> Option<Version> + 'a;

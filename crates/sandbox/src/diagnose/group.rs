@@ -60,6 +60,10 @@ fn of_file(file: &str, errno: Errno) -> Option<Hint> {
             "there is no such disk: limits are for whole disks, not for partitions",
             "name the disk (lsblk shows which)",
         )),
+        ("io.weight" | "io.bfq.weight" | "blkio.bfq.weight_device", Errno::OPNOTSUPP) => Some(Hint::new(
+            "nothing follows weights of this disk: neither BFQ (see its queue/scheduler in /sys/block) nor io.cost (see io.cost.qos)",
+            "as root: echo bfq > /sys/block/DISK/queue/scheduler",
+        )),
         _ => None,
     }
 }
@@ -163,6 +167,7 @@ mod tests {
             ("cpuset.cpus", Errno::INVAL, "hasn't all of these"),
             ("cpuset.cpus", Errno::NOSPC, "given these CPUs"),
             ("pids.max", Errno::ROFS, "read-only"),
+            ("blkio.bfq.weight_device", Errno::OPNOTSUPP, "weights of this disk"),
         ] {
             let path = Path::new("/sys/fs/cgroup/a").join(file);
             let hint = written(&path, errno).unwrap();

@@ -131,8 +131,8 @@ impl Held {
         write_once(&path::openat2(self.fd(group)?, file, flags, Mode::empty(), resolve)?, content)
     }
 
-    /// Writes every file that the kernel has. Of two that stand for each other one may be there without working: io.weight says EOPNOTSUPP where no
-    /// scheduler follows it.
+    /// Writes every file that the kernel has. Of two that stand for each other one may be there without working: io.weight says EOPNOTSUPP of a
+    /// single disk where io.cost was never enabled for it.
     fn write_limit(&self, group: Slot, files: &[(CString, Vec<u8>)], required: bool) -> Result<(), Errno> {
         let twins = files.len() > 1;
         let mut outcome = if required { Err(Errno::NOENT) } else { Ok(()) };

@@ -60,10 +60,12 @@ impl Planner<'_> {
 
     fn new_group(&mut self, new: &NewGroup) -> Result<(), PlanError> {
         let wanted = Wanted::of(new, self.facts)?;
-        if let (Enforcement::Required, Some(refused)) = (new.enforcement, wanted.refused.first()) {
+        let missing = wanted.refused.iter().chain(&wanted.ineffective).next();
+        if let (Enforcement::Required, Some(refused)) = (new.enforcement, missing) {
             return Err(refused.clone());
         }
         self.notes.extend(wanted.refused.iter().map(|refused| format!("left out: {}", refused.problem)));
+        self.notes.extend(wanted.ineffective.iter().map(|error| format!("without effect for now: {}", error.problem)));
         match &new.driver {
             Driver::Files(_) => self.make_group(new, &wanted),
             Driver::Systemd { bus, slice } => self.start_scope(new, bus, slice.as_ref(), &wanted)?,

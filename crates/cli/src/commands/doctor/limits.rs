@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use izba_sandbox::cgroup::{Above, Controller, Driver, Enforcement, Hierarchy, Layout, Limits, NewGroup, Version};
+use izba_sandbox::cgroup::{
+    Above, Controller, Driver, Enforcement, Hierarchy, Layout, Limits, NewGroup, Version, Weighing,
+};
 use izba_sandbox::probe::{Finding, State};
 
+use super::weights;
 use crate::caller::Caller;
 use crate::lower::group;
 
@@ -13,8 +16,8 @@ const CONTROLLERS: [Controller; 6] =
     [Controller::Memory, Controller::Cpu, Controller::Pids, Controller::Cpuset, Controller::Io, Controller::Hugetlb];
 const NEEDED: usize = 3;
 
-/// Whether groups can be made in the usual place, and what for.
-pub fn finding(caller: &Caller) -> Finding {
+/// Whether groups can be made in the usual place, and what for; and whether weights that they have divide disks.
+pub fn findings(caller: &Caller) -> [Finding; 2] {
     let driver = group::usual_driver(caller);
     let by = match &driver {
         Driver::Files(_) => "files",
@@ -27,7 +30,9 @@ pub fn finding(caller: &Caller) -> Finding {
         controllers: CONTROLLERS.into(),
         enforcement: Enforcement::Required,
     };
-    of(&Layout::look(&wanted), by, caller.uid == 0)
+    let layout = Layout::look(&wanted);
+    let io = layout.version(Controller::Io).filter(|_| is_usable(&layout, Controller::Io));
+    [of(&layout, by, caller.uid == 0), weights::finding(io, &Weighing::look(io))]
 }
 
 fn of(layout: &Layout, by: &str, is_root: bool) -> Finding {

@@ -61,7 +61,7 @@ fn check_leaf_weight(weight: Option<u16>) -> Result<(), LimitError> {
 }
 
 /// As the kernel names a device: `8:0`.
-fn numbers((major, minor): (u32, u32)) -> String {
+pub(in crate::cgroup) fn numbers((major, minor): (u32, u32)) -> String {
     format!("{major}:{minor}")
 }
 

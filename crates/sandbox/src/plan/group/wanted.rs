@@ -6,7 +6,8 @@ use izba_sys::Errno;
 
 use super::PlanError;
 use crate::cgroup::{
-    Above, Controller, Driver, Hierarchy, LimitError, Limits, NewGroup, Parent, Setting, Version, device,
+    Above, Controller, Driver, Hierarchy, LimitError, Limits, NewGroup, Parent, Setting, Unfollowed, Version, Weighing,
+    device,
 };
 use crate::facts::Facts;
 
@@ -18,6 +19,8 @@ pub(super) struct Wanted {
     /// Those that the group has to have in any case too.
     controllers: BTreeSet<Controller>,
     pub refused: Vec<PlanError>,
+    /// Why some of the settings have no effect now. The kernel takes them, and heeds them from when that changes, so best effort is to make them.
+    pub ineffective: Vec<PlanError>,
 }
 
 impl Wanted {
@@ -37,6 +40,7 @@ impl Wanted {
             None => {}
         }
         settings.retain(|setting| setting.controller.is_none_or(|controller| !closed.contains_key(&controller)));
+        let (unfollowed, ineffective) = sort_out_weights(&mut settings, &layout.weighing);
         devices = devices.filter(|_| !closed.contains_key(&Controller::Devices));
         // What is only to be counted nobody misses.
         let counted = new.controllers.iter().filter(|&&controller| refusal(controller, limits, facts).is_none());
@@ -44,8 +48,8 @@ impl Wanted {
         let controllers = had.chain(counted).copied().filter(|&controller| layout.version(controller).is_some());
         let controllers = controllers.collect();
         let refused = closed.into_values().chain(lowered.refused.into_iter().map(refused));
-        let refused = refused.chain(refused_parent(new, facts)).collect();
-        Ok(Self { settings, devices, controllers, refused })
+        let refused = refused.chain(unfollowed).chain(refused_parent(new, facts)).collect();
+        Ok(Self { settings, devices, controllers, refused, ineffective })
     }
 
     pub fn needs(&self, hierarchy: &Hierarchy) -> bool {
@@ -60,6 +64,24 @@ impl Wanted {
     pub fn on(&self, version: Version) -> impl Iterator<Item = &Setting> {
         self.settings.iter().filter(move |setting| setting.version == version)
     }
+}
+
+/// Takes out the weights that can't be had, and says why; and why those that stay have no effect.
+fn sort_out_weights(settings: &mut Vec<Setting>, weighing: &Weighing) -> (Vec<PlanError>, Vec<PlanError>) {
+    let (mut refused, mut ineffective) = (Vec::new(), Vec::new());
+    settings.retain(|setting| match weighing.unfollowed(setting) {
+        Some(Unfollowed { error, taken: false }) => {
+            refused.push(PlanError::new(error.problem, format!("{}; --best-effort goes without", error.remedy)));
+            false
+        }
+        Some(Unfollowed { error, taken: true }) => {
+            let remedy = format!("{}; --best-effort sets it all the same, for later", error.remedy);
+            ineffective.push(PlanError::new(error.problem, remedy));
+            true
+        }
+        None => true,
+    });
+    (refused, ineffective)
 }
 
 fn refused(error: LimitError) -> PlanError {

@@ -1,7 +1,7 @@
 //! Control groups: pure layouts of v2, v1 and hybrid machines.
 
 use super::*;
-use crate::cgroup::{Above, Controller, Hierarchy, Layout, Version};
+use crate::cgroup::{Above, Controller, DeviceWeight, Disk, Hierarchy, IoWeight, Layout, Version, Weighing};
 
 fn above(path: &str) -> Above {
     Above { path: path.into(), exists: true, handed_on: BTreeSet::new(), writable: true, occupied: false }
@@ -185,6 +185,68 @@ fn what_cannot_be_enforced_is_an_error_or_is_said() {
         );
         assert!(!before_texts(&best).iter().any(|text| text.contains("memory")), "{:#?}", before_texts(&best));
     }
+}
+
+/// Weights of all disks and of one.
+fn weighed(enforcement: Enforcement) -> Sandbox {
+    grouped(|group| {
+        let mut limits = Limits::default();
+        limits.io.weight = Some(IoWeight::Io(50));
+        let (device, weight) = ((8, 0), Some(IoWeight::Io(200)));
+        limits.io.weight_devices = vec![DeviceWeight { device, weight, leaf_weight: None }];
+        (group.limits, group.enforcement) = (limits, enforcement);
+    })
+}
+
+fn with_disk(bfq: bool) -> Layout {
+    let disks = [((8, 0), Disk { name: "sda".to_owned(), bfq })].into();
+    Layout { weighing: Weighing { disks, cost: None }, ..unified() }
+}
+
+#[test]
+fn a_weight_that_nothing_follows_is_an_error_or_is_said() {
+    let facts = on(with_disk(false));
+    let refused = refusal(&weighed(Enforcement::Required), &facts);
+    let remedy = refused.remedy.unwrap();
+    assert!(refused.problem.starts_with("nothing follows") && remedy.contains("--best-effort"), "{remedy}");
+    let best = plan(&weighed(Enforcement::BestEffort), &facts);
+    let [left_out, ineffective] = &best.notes[..] else { panic!("{:?}", best.notes) };
+    assert!(left_out.starts_with("left out: nothing follows an I/O weight of the disk sda"), "{left_out}");
+    assert!(ineffective.starts_with("without effect for now: nothing follows the I/O weight"), "{ineffective}");
+    let written = before_texts(&best);
+    assert!(written.iter().any(|text| text.contains("io.bfq.weight")), "for later: {written:#?}");
+    assert!(!written.iter().any(|text| text.contains("8:0")), "the kernel wouldn't take it: {written:#?}");
+}
+
+#[test]
+fn a_weight_that_bfq_follows_is_set() {
+    let plan = plan(&weighed(Enforcement::Required), &on(with_disk(true)));
+    let written = before_texts(&plan);
+    let of_disk = |text: &&String| text.contains("io.bfq.weight") && text.contains("8:0 109");
+    assert!(plan.notes.is_empty() && written.iter().filter(of_disk).count() == 1, "{written:#?}");
+    // Where the controller can't be had at all that is what is said.
+    let mut closed = with_disk(false);
+    closed.unified.as_mut().unwrap().writable = false;
+    let refused = refusal(&weighed(Enforcement::Required), &on(closed));
+    assert!(refused.problem.starts_with("the io limits can't be enforced"), "{refused}");
+}
+
+#[test]
+fn systemd_is_told_of_the_weight_that_is_set() {
+    let mut sandbox = weighed(Enforcement::BestEffort);
+    let ControlGroup::New(group) = &mut sandbox.cgroup else { unreachable!() };
+    let bus = crate::cgroup::systemd::Address::system(None).unwrap();
+    group.driver = Driver::Systemd { bus, slice: None };
+    let properties = |bfq| {
+        let plan = plan(&sandbox, &on(with_disk(bfq)));
+        let calls: Vec<&Call> = plan.outside.iter().flat_map(|step| &step.calls).collect();
+        let Some(Call::StartScope { scope, .. }) = calls.first() else { panic!("{calls:?}") };
+        let names: Vec<&str> = scope.properties.iter().map(|property| property.name).collect();
+        let files = calls.iter().filter(|call| matches!(call, Call::WriteLimit { .. })).count();
+        (names.into_iter().filter(|name| name.starts_with("IO")).collect::<Vec<_>>(), files)
+    };
+    assert_eq!(properties(true), (vec!["IOWeight", "IODeviceWeight"], 2));
+    assert_eq!(properties(false), (vec!["IOWeight"], 1));
 }
 
 #[test]
