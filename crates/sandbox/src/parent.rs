@@ -20,7 +20,7 @@ use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
-use give_up::{GiveUp, ends_within};
+use give_up::{GiveUp, comes_within};
 use group::Held;
 
 /// Where PATH has a program, or, as PATH may lack them, the directories of every system.
@@ -259,7 +259,7 @@ impl Parent<'_, '_> {
         let patience = if ended { PATIENCE } else { give_up::PATIENCE };
         let removed = std::mem::take(&mut self.held.group).remove_within(patience);
         // One that was frozen in its own group has been thawed with that.
-        if ended || (removed.is_ok() && ends_within(pidfd, SHORT_PATIENCE)) {
+        if ended || (removed.is_ok() && comes_within(pidfd, SHORT_PATIENCE)) {
             let _reaped = wait(&self.child.pidfd);
             return error;
         }
@@ -357,8 +357,10 @@ impl Parent<'_, '_> {
         // Without an observer the child doesn't tell how far it is.
         let mut next = self.observe.is_some().then_some(0);
         loop {
-            let heard = self.give_up.wait_for(self.channel.as_fd());
-            if !heard.map_err(|errno| StartError::Call { call: "poll", errno })? {
+            let channel = self.channel.as_fd();
+            let heard = self.give_up.wait_for(channel).map_err(|errno| StartError::Call { call: "poll", errno })?;
+            // Once it is ready the program may be running, and who watches it closes the channel a moment later: it has started.
+            if !heard && !(ready && comes_within(channel, give_up::PATIENCE)) {
                 return Err(self.given_up(next.and_then(|next| self.plan.inside.get(next))));
             }
             let mut buffer = Message::buffer();

@@ -10,7 +10,7 @@ use izba_sys::process::{Pid, PidfdFlags, PollFd, PollFlags, Timespec, pidfd_open
 
 use crate::report::Problem;
 
-/// How long a process that was killed may take to end where the caller waits no longer. One that cgroup v1 has frozen ends when it is thawed, one
+/// How long what comes in a moment may take where the caller waits no longer: above all, the end of a process that was killed. One that cgroup v1 has frozen ends when it is thawed, one
 /// in an uninterruptible sleep when that ends: perhaps never.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,7 +30,7 @@ impl GiveUp<'_> {
 
     /// Waits for the end of a process that was killed; `false` where it is still there, and the caller waits no longer.
     pub fn wait_for_killed(self, pidfd: BorrowedFd<'_>) -> bool {
-        self.wait_for(pidfd) == Ok(true) || ends_within(pidfd, PATIENCE)
+        self.wait_for(pidfd) == Ok(true) || comes_within(pidfd, PATIENCE)
     }
 
     /// Runs a helper program to its end, which comes at once where the start is given up.
@@ -70,14 +70,14 @@ fn end(helper: &mut Child) {
     let _ended = helper.kill();
     let pid = i32::try_from(helper.id()).ok().and_then(Pid::from_raw);
     let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    if pidfd.is_none_or(|pidfd| ends_within(pidfd.as_fd(), PATIENCE)) {
+    if pidfd.is_none_or(|pidfd| comes_within(pidfd.as_fd(), PATIENCE)) {
         let _reaped = helper.wait();
     }
 }
 
-/// Does a process end within this time?
-pub(super) fn ends_within(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
-    look(&mut [readable(pidfd)], Some(patience)) == Ok(true)
+/// Is there something to read within this time, or, of a pidfd, has the process ended?
+pub(super) fn comes_within(fd: BorrowedFd<'_>, patience: Duration) -> bool {
+    look(&mut [readable(fd)], Some(patience)) == Ok(true)
 }
 
 fn look(at: &mut [PollFd<'_>], patience: Option<Duration>) -> std::result::Result<bool, Errno> {
