@@ -360,7 +360,7 @@ impl Parent<'_, '_> {
             let channel = self.channel.as_fd();
             let heard = self.give_up.wait_for(channel).map_err(|errno| StartError::Call { call: "poll", errno })?;
             // Once it is ready the program may be running, and who watches it closes the channel a moment later: it has started.
-            if !heard && !(ready && comes_within(channel, give_up::PATIENCE)) {
+            if !(heard || ready && comes_within(channel, give_up::PATIENCE)) {
                 return Err(self.given_up(next.and_then(|next| self.plan.inside.get(next))));
             }
             let mut buffer = Message::buffer();
