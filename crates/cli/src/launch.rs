@@ -1,11 +1,12 @@
 //! From the intent to the program's end.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use izba_sandbox::cgroup::Place;
 use izba_sandbox::facts::Facts;
-use izba_sandbox::parent::{self, Child, Done};
+use izba_sandbox::parent::{self, Child, Done, Start};
 use izba_sandbox::plan::Plan;
+use izba_sandbox::report::StartError;
 use izba_sandbox::sandbox::Sandbox;
 use izba_sys::signal::{self, SignalSet};
 
@@ -88,7 +89,41 @@ fn print(plan: &Plan, notes: &[String], format: PlanFormat) -> Result<()> {
 fn spawn(plan: &Plan, mask: SignalSet, explain: bool) -> Result<Child> {
     let mut say = |done: Done<'_>| output::say(plan_text::done(done.step, done.nanoseconds));
     let observe: Option<&mut dyn FnMut(Done<'_>)> = if explain { Some(&mut say) } else { None };
-    parent::spawn_with_mask(plan, mask, observe).map_err(|error| start::failure(&error))
+    let endings = Endings::watch(&mask)?;
+    let start = Start { mask: Some(mask), give_up: Some(endings.as_fd()), observe };
+    parent::spawn_with(plan, start).map_err(|error| {
+        // In any case, or what has come would end us before we have cleaned up. What comes after a success is the program's.
+        match (endings.take(), &error) {
+            (Some(signal), StartError::GivenUp { .. }) => start::given_up(&error, signal),
+            _ => start::failure(&error),
+        }
+    })
+}
+
+/// The signals that end izba as long as there is no program that they could be passed on to.
+struct Endings(OwnedFd);
+
+impl Endings {
+    /// Every signal is blocked by now. Those that the caller ignores (nohup(1)) or had blocked wouldn't have ended us.
+    fn watch(callers: &SignalSet) -> Result<Self> {
+        let mut set = SignalSet::empty();
+        [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM]
+            .into_iter()
+            .filter(|&ending| !callers.contains(ending) && !signal::is_ignored(ending))
+            .for_each(|ending| set.add(ending));
+        let fd = signal::signalfd(&set).map_err(|errno| Failure::new("cannot watch for signals").caused_by(&errno))?;
+        Ok(Self(fd))
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// All that have come, of which the first counts.
+    fn take(&self) -> Option<i32> {
+        let read = || signal::read_signal(self.as_fd()).ok().flatten();
+        std::iter::from_fn(read).fold(None, |first, signal| first.or(Some(signal)))
+    }
 }
 
 /// With the first process everything ends.

@@ -3,6 +3,7 @@
 use izba_sandbox::cgroup::GroupError;
 use izba_sandbox::plan::PlanError;
 use izba_sandbox::report::StartError;
+use izba_sys::signal;
 
 use crate::failure::{FAILED, Failure};
 
@@ -26,6 +27,14 @@ pub fn failure(error: &StartError) -> Failure {
         }
         (None, _) => failure,
     }
+}
+
+/// A signal has come before there was a program to pass it on to.
+pub fn given_up(error: &StartError, signal: i32) -> Failure {
+    let failure = failure(error);
+    let name = signal::name(signal).map_or_else(|| signal.to_string(), |name| format!("SIG{name}"));
+    Failure { problem: format!("{}: {name}", failure.problem), ..failure }
+        .status(u8::try_from(128 + signal).unwrap_or(FAILED))
 }
 
 /// Something can't be done to a run's group.

@@ -29,7 +29,7 @@ pub use limits::{
     Limits, MemoryLimits, NetworkLimits, NumberList, RdmaLimit, Throttle,
 };
 pub use membership::Membership;
-pub(crate) use membership::memberships;
+pub(crate) use membership::{frozen_group_of, memberships};
 pub use own::{OwnGroup, PATIENCE, SHORT_PATIENCE, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};

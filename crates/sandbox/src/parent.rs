@@ -1,5 +1,6 @@
 //! The parent: makes the first child, does its own steps while the child waits, and hears what becomes of the rest.
 
+mod give_up;
 mod group;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,11 +15,12 @@ use izba_sys::signal::{self, SignalSet};
 use izba_sys::socket::{self, MOST_DESCRIPTORS};
 
 use crate::call::{Call, Slot};
-use crate::cgroup::{Bound, Group, OwnGroup, Place};
+use crate::cgroup::{Bound, Group, OwnGroup, PATIENCE, Place, SHORT_PATIENCE, frozen_group_of};
 use crate::child::Executor;
 use crate::message::{Message, Report};
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
+use give_up::{GiveUp, comes_within};
 use group::Held;
 
 /// Where PATH has a program, or, as PATH may lack them, the directories of every system.
@@ -143,6 +145,19 @@ fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
     }
 }
 
+/// What the caller of a start has of its own.
+#[derive(Default)]
+pub struct Start<'a> {
+    /// The program's signal mask, where the caller has blocked signals so as to miss none that comes before it attends to the child. Else it is the
+    /// caller's.
+    pub mask: Option<SignalSet>,
+    /// Readable when the start is to be given up ([`StartError::GivenUp`]): it may wait for ever for a frozen group, a mount's source or a helper
+    /// program. Nothing is read from it. A start that has succeeded before isn't given up any more.
+    pub give_up: Option<BorrowedFd<'a>>,
+    /// Hears of every step as it is done.
+    pub observe: Option<&'a mut dyn FnMut(Done<'_>)>,
+}
+
 /// Starts what is planned, and comes back when the program has been executed.
 ///
 /// May be called in a program with threads: the child allocates nothing and takes no lock until it executes. `observe`, where there is one, hears of every step as it is done.
@@ -150,27 +165,15 @@ fn wait(pidfd: &OwnedFd) -> Result<Outcome, Errno> {
 /// # Errors
 /// What failed, on what, why, and what to do about it. Nothing is left then.
 pub fn spawn(plan: &Plan, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<Child, StartError> {
-    start(plan, None, observe)
+    spawn_with(plan, Start { observe, ..Start::default() })
 }
 
-/// The same for a caller that has blocked signals, so as to miss none that comes before it attends to the child: `mask` is the
-/// program's.
+/// The same for a caller that has more to say.
 ///
 /// # Errors
-/// As [`spawn`].
-pub fn spawn_with_mask(
-    plan: &Plan,
-    mask: SignalSet,
-    observe: Option<&mut dyn FnMut(Done<'_>)>,
-) -> Result<Child, StartError> {
-    start(plan, Some(mask), observe)
-}
-
-fn start(
-    plan: &Plan,
-    mask: Option<SignalSet>,
-    mut observe: Option<&mut dyn FnMut(Done<'_>)>,
-) -> Result<Child, StartError> {
+/// As [`spawn`]; and [`GivenUp`](StartError::GivenUp), which says what is left where something doesn't end.
+pub fn spawn_with(plan: &Plan, start: Start<'_>) -> Result<Child, StartError> {
+    let Start { mask, give_up, mut observe } = start;
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
     let held = Held::before(plan, &mut observe)?;
     let group = plan.group.map(|slot| held.fd(slot)).transpose().map_err(setup("openat2"))?;
@@ -201,7 +204,9 @@ fn start(
         Err(errno) => return Err(not_cloned(plan, errno)),
     };
     let program = child.pid;
-    Parent { plan, channel, child, program, held, observe, terminal: None, namespaces: Vec::new() }.run(started)
+    let give_up = GiveUp(give_up);
+    Parent { plan, channel, child, program, held, give_up, observe, terminal: None, namespaces: Vec::new() }
+        .run(started)
 }
 
 /// The kernel says what it minds about the group in words that mean something else of namespaces.
@@ -224,6 +229,7 @@ struct Parent<'a, 'o> {
     /// The process that is to execute the program, as far as is known.
     program: i32,
     held: Held,
+    give_up: GiveUp<'o>,
     observe: Option<&'o mut dyn FnMut(Done<'_>)>,
     terminal: Option<OwnedFd>,
     namespaces: Vec<OwnedFd>,
@@ -239,16 +245,32 @@ impl Parent<'_, '_> {
                 let Self { child, program, terminal, namespaces, held: Held { group, left_out, .. }, .. } = self;
                 Ok(Child { pid: child.pid, program, pidfd: child.pidfd, terminal, namespaces, group, left_out })
             }
-            Err(error) => {
-                // Nothing is left: with the first process goes everything that it has made.
-                let _gone = signal::pidfd_send_signal(self.child.pidfd.as_fd(), signal::SIGKILL);
-                let _reaped = wait(&self.child.pidfd);
-                let error = self.explained(error);
-                // The start's failure is what counts; an izba that sweeps finds what is left.
-                let _left = std::mem::take(&mut self.held.group).remove();
-                Err(error)
-            }
+            Err(error) => Err(self.undo(error)),
         }
+    }
+
+    /// Nothing is left: with the first process goes everything that it has made.
+    fn undo(mut self, error: StartError) -> StartError {
+        let pidfd = self.child.pidfd.as_fd();
+        let _gone = signal::pidfd_send_signal(pidfd, signal::SIGKILL);
+        let ended = self.give_up.wait_for_killed(pidfd);
+        let error = self.explained(error);
+        // The start's failure is what counts; an izba that sweeps finds what is left.
+        let patience = if ended { PATIENCE } else { give_up::PATIENCE };
+        let removed = std::mem::take(&mut self.held.group).remove_within(patience);
+        // One that was frozen in its own group has been thawed with that.
+        if ended || (removed.is_ok() && comes_within(pidfd, SHORT_PATIENCE)) {
+            let _reaped = wait(&self.child.pidfd);
+            return error;
+        }
+        let step = if let StartError::GivenUp { step, .. } = error { step } else { None };
+        StartError::GivenUp { step, frozen: frozen_group_of(self.child.pid), left: Some(self.child.pid) }
+    }
+
+    /// With what it waits for, as long as that can be seen.
+    fn given_up(&self, step: Option<&Step>) -> StartError {
+        let step = step.map(|step| step.title.clone());
+        StartError::GivenUp { step, frozen: frozen_group_of(self.child.pid), left: None }
     }
 
     /// A death without a word is explained by the group, if the kernel has ended something in it.
@@ -267,6 +289,7 @@ impl Parent<'_, '_> {
             for call in &step.calls {
                 match self.call(call) {
                     Err(Problem::Errno(errno)) if self.held.leaves_out(self.plan, step, call, errno) => {}
+                    Err(Problem::GivenUp) => return Err(self.given_up(Some(step))),
                     called => called.map_err(|problem| {
                         StartError::Step(Box::new(StepError::outside(self.plan, step, call, problem)))
                     })?,
@@ -314,17 +337,8 @@ impl Parent<'_, '_> {
     fn run_map_helper(&self, helper: &str, args: &[String]) -> Result<(), Problem> {
         let mut command = Command::new(found(helper));
         command.arg0(helper);
-        command
-            .arg(self.child.pid.to_string())
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let output = command.output().map_err(Problem::HelperStart)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Problem::Helper(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        command.arg(self.child.pid.to_string()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        self.give_up.run(&mut command)
     }
 
     fn release(&self, send: &[Slot]) -> Result<(), Errno> {
@@ -340,7 +354,15 @@ impl Parent<'_, '_> {
         // What the child has received it holds itself.
         self.held.slots.clear();
         let mut ready = false;
+        // Without an observer the child doesn't tell how far it is.
+        let mut next = self.observe.is_some().then_some(0);
         loop {
+            let channel = self.channel.as_fd();
+            let heard = self.give_up.wait_for(channel).map_err(|errno| StartError::Call { call: "poll", errno })?;
+            // Once it is ready the program may be running, and who watches it closes the channel a moment later: it has started.
+            if !(heard || ready && comes_within(channel, give_up::PATIENCE)) {
+                return Err(self.given_up(next.and_then(|next| self.plan.inside.get(next))));
+            }
             let mut buffer = Message::buffer();
             let mut descriptor = None;
             let received = socket::receive(self.channel.as_fd(), &mut buffer, &mut |fd| descriptor = Some(fd));
@@ -350,11 +372,15 @@ impl Parent<'_, '_> {
                 None => return Err(StartError::Died),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Namespace) => self.namespaces.extend(descriptor),
-                Some(Message::Done(report)) => self.tell(&report),
+                Some(Message::Done(report)) => {
+                    next = Some(report.step + 1);
+                    self.tell(&report);
+                }
                 Some(Message::Ready(report)) => {
                     ready = true;
                     // It is the last that the program's process says before it executes.
                     self.program = received.sender.unwrap_or(self.program);
+                    next = next.map(|_| report.step + 1);
                     self.tell(&report);
                     if self.observe.is_some() {
                         // A child that is gone needs no answer, and is noticed at the next turn.

@@ -54,6 +54,17 @@ pub enum StartError {
         /// Bytes.
         limit: u64,
     },
+    /// The caller has given it up: [`Start::give_up`](crate::parent::Start::give_up).
+    #[error("the start was given up{}", step.as_ref().map(|step| format!(" at the step: {step}")).unwrap_or_default())]
+    GivenUp {
+        /// The step that it waited for, where that is known: one of the parent's, or any where somebody observes.
+        step: Option<String>,
+        /// The first process was in this group, which is frozen.
+        frozen: Option<PathBuf>,
+        /// The first process, where it hasn't ended though it was killed: one that cgroup v1 has frozen does so when it is thawed. It isn't reaped,
+        /// and a group that was made for it stays, too.
+        left: Option<i32>,
+    },
     /// A step of the plan failed.
     #[error("{0}")]
     Step(Box<StepError>),
@@ -81,11 +92,29 @@ impl StartError {
                 cause: "the program's start, and our own process that attends to it, need some hundred KiB".to_owned(),
                 remedy: "a higher memory limit: 1M at least, and what the program itself needs".to_owned(),
             }),
+            Self::GivenUp { frozen, left, .. } => given_up(frozen.as_deref(), *left),
             Self::CloneIntoGroup { group, errno } => diagnose::cause(Failed::IntoGroup(group), *errno),
             Self::Clone { namespaces, errno } => diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), *errno),
             Self::Step(step) => step.hint.clone(),
         }
     }
+}
+
+/// What a start that was given up has waited for, and what is left of it.
+fn given_up(frozen: Option<&Path>, left: Option<i32>) -> Option<Hint> {
+    let stays = left.map(|pid| format!("process {pid} of it was killed, and ends as soon as it can")).into_iter();
+    let (cause, remedy) = match (frozen, left) {
+        (None, None) => return None,
+        (Some(group), _) => {
+            let group = group.display();
+            let thaw = format!(
+                "let the group go on: izba resume, or echo 0 > {group}/cgroup.freeze (v1: THAWED > {group}/freezer.state)"
+            );
+            (Some(format!("its group {group} is frozen")), thaw)
+        }
+        (None, Some(pid)) => (None, format!("look at what it waits for in the kernel: cat /proc/{pid}/stack")),
+    };
+    Some(Hint { cause: cause.into_iter().chain(stays).collect::<Vec<_>>().join("; "), remedy })
 }
 
 /// A step of the plan that failed.
@@ -126,6 +155,8 @@ impl StepError {
                 let hint = Hint { cause: cause.to_owned(), remedy: error.remedy() };
                 Self { reason: error.to_string(), hint: Some(hint), ..Self::new(plan, step, call, Errno::IO) }
             }
+            // It is no failure of the step's, and the parent makes none of it.
+            Problem::GivenUp => Self::new(plan, step, call, Errno::CANCELED),
             Problem::HelperStart(error) => {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
                 Self { hint: diagnose::cause(Failed::Other, errno), ..Self::new(plan, step, call, errno) }
@@ -171,6 +202,8 @@ pub(crate) enum Problem {
     Helper(String),
     /// The helper couldn't be run.
     HelperStart(std::io::Error),
+    /// The caller waits no longer for the helper.
+    GivenUp,
     /// systemd refuses.
     Systemd(Box<SystemdError>),
 }

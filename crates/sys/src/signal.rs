@@ -33,6 +33,18 @@ impl SignalSet {
         // SAFETY: initialised by the call above.
         Self(unsafe { set.assume_init() })
     }
+
+    /// Adds a signal; a number that is none adds nothing.
+    pub fn add(&mut self, signal: i32) {
+        // SAFETY: the set is a whole one, and a bad number is EINVAL.
+        unsafe { libc::sigaddset(&raw mut self.0, signal) };
+    }
+
+    /// Is a signal in it?
+    pub fn contains(&self, signal: i32) -> bool {
+        // SAFETY: only reads the set, which is a whole one; a bad number is EINVAL, -1.
+        unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
+    }
 }
 
 /// Makes `set` the calling thread's signal mask and returns the one before: sigprocmask(2).
@@ -53,6 +65,15 @@ pub fn default_action(signal: i32) {
 pub fn ignore(signal: i32) {
     // SAFETY: SIG_IGN installs no handler, so no code of ours can be called by it.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Does the calling process ignore it? sigaction(2).
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null pointer for the new action asks only; the old one is written to memory that is large enough for it.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: initialised where the call has succeeded.
+    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// A descriptor that tells of every signal in `set`, which has to be blocked: signalfd(2). Close-on-exec, non-blocking.
@@ -169,6 +190,11 @@ const NAMES: [(&str, i32); 34] = [
 /// The number of the signal with this name, without `SIG` and in capitals. Real-time signals have no names.
 pub fn number(name: &str) -> Option<i32> {
     NAMES.iter().find(|(known, _)| *known == name).map(|&(_, number)| number)
+}
+
+/// The name, without `SIG`, of a signal that has one.
+pub fn name(number: i32) -> Option<&'static str> {
+    NAMES.iter().find(|(_, known)| *known == number).map(|&(name, _)| name)
 }
 
 /// SIGRTMIN as the C library has it: it keeps the lowest real-time signals for itself.

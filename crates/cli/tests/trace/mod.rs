@@ -442,7 +442,7 @@ fn message(call: &str) -> Option<(String, usize)> {
 }
 
 /// What changes nothing outside the process, or runs a helper program.
-const BOOKKEEPING: [&str; 17] = [
+const BOOKKEEPING: [&str; 18] = [
     "rt_sigprocmask",
     "rt_sigaction",
     "recvmsg",
@@ -454,6 +454,7 @@ const BOOKKEEPING: [&str; 17] = [
     "read",
     "statx",
     "poll",
+    "ppoll",
     "wait4",
     "pipe2",
     "futex",

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::is_frozen;
 use crate::mountinfo::{self, MountLine, unescape};
 
 /// Groups that exist and are joined, as directories. Those that the caller is in already are left out.
@@ -47,6 +48,14 @@ impl Membership {
         }
         Ok(membership)
     }
+}
+
+/// A group of a process that keeps it from running; what the caller is in isn't frozen.
+pub(crate) fn frozen_group_of(pid: i32) -> Option<PathBuf> {
+    let Membership { unified, v1 } = Membership::of(pid).ok()?;
+    let state = |dir: &PathBuf| std::fs::read_to_string(dir.join("freezer.state")).unwrap_or_default();
+    let is_frozen_v1 = |dir: &PathBuf| ["FROZEN", "FREEZING"].contains(&state(dir).trim());
+    unified.filter(|dir| is_frozen(dir)).or_else(|| v1.into_iter().find(is_frozen_v1))
 }
 
 /// Hierarchies, empty for cgroup v2, and the path in each, from lines such as "3:cpu,cpuacct:/group", "1:name=systemd:/group", "0::/group".

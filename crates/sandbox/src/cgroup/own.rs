@@ -89,7 +89,12 @@ impl OwnGroup {
     ///
     /// # Errors
     /// What couldn't be removed, and why: a process doesn't end.
-    pub fn remove(mut self) -> Result<(), RemoveError> {
+    pub fn remove(self) -> Result<(), RemoveError> {
+        self.remove_within(PATIENCE)
+    }
+
+    /// The same for who has less patience.
+    pub(crate) fn remove_within(mut self, patience: Duration) -> Result<(), RemoveError> {
         if self.place.unit.is_none() && self.remove_empty() {
             self.place = Place::default();
             self.above.clear();
@@ -100,8 +105,8 @@ impl OwnGroup {
         match self.place.unit {
             // systemd hears from cgroup.events that nobody is in its group any more. The kernel may be late with that, and nobody hears of it where
             // the directory has been removed meanwhile: the unit would stay for ever.
-            Some(_) => group.kill(PATIENCE).map_err(failed),
-            None => group.remove(PATIENCE),
+            Some(_) => group.kill(patience).map_err(failed),
+            None => group.remove(patience),
         }
     }
 

@@ -1,0 +1,234 @@
+//! A start that hangs is given up by a signal: its status says which, and nothing is left.
+//!
+//! strace stops izba before the first process is made, its group is frozen, and izba goes on: no try depends on how fast anything is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod group;
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use group::{groups_of, izba, json};
+use support::{Ended, Ground, MARK, User, run};
+
+const WAIT: &str = "echo up; read forever";
+
+/// izba under strace, which has stopped it at a call. Dropping this ends it.
+struct Stopped<'a> {
+    ground: &'a Ground,
+    strace: Option<Child>,
+    izba: String,
+}
+
+impl<'a> Stopped<'a> {
+    /// As root, at the first call of this name. What the test's own caller ignores is as usual, but for this signal.
+    fn start(ground: &'a Ground, call: &str, ignored: &str, words: &[&str]) -> Self {
+        let trace = ground.path("trace");
+        fs::write(&trace, "").unwrap();
+        let mut command = ground.command("/usr/bin/strace", User::Root);
+        command.args(["-qq", "-e", &format!("inject={call}:signal=STOP:when=1"), "-o"]).arg(&trace);
+        command.args(["/usr/bin/env", "--default-signal=INT,QUIT,HUP,TERM", &format!("--ignore-signal={ignored}")]);
+        // A pipe would stay open in what is left of a start.
+        let file = |name| fs::File::create(ground.path(name)).unwrap();
+        command.arg(ground.path("izba")).args(words).stdout(file("stdout")).stderr(file("stderr"));
+        let strace = command.spawn().unwrap();
+        let is_stopped = || fs::read_to_string(&trace).unwrap().contains("--- stopped by SIGSTOP ---");
+        ground.wait_for("izba has stopped", is_stopped);
+        let izba = children(&strace.id().to_string()).pop().unwrap();
+        Self { ground, strace: Some(strace), izba }
+    }
+
+    fn signal(&self, name: &str) {
+        assert_eq!(run(Command::new("kill").args(["-s", name, &self.izba])).status, 0);
+    }
+
+    /// Goes on, and waits for its first process.
+    fn go_on(&self) -> String {
+        self.signal("CONT");
+        self.ground.wait_for("there is a first process", || !children(&self.izba).is_empty());
+        children(&self.izba).pop().unwrap()
+    }
+
+    /// It ends by itself.
+    fn ended(mut self) -> Ended {
+        let is_there = || Path::new(&format!("/proc/{}", self.izba)).exists();
+        self.ground.wait_for("izba has ended", || !is_there());
+        let status = self.strace.take().unwrap().wait().unwrap();
+        let read = |name| fs::read(self.ground.path(name)).unwrap();
+        Ended::from(Output { status, stdout: read("stdout"), stderr: read("stderr") })
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        if let Some(mut strace) = self.strace.take() {
+            let _gone = run(Command::new("kill").args(["-KILL", &self.izba]));
+            let _ended = strace.kill().and_then(|()| strace.wait());
+        }
+    }
+}
+
+fn children(pid: &str) -> Vec<String> {
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// Is it frozen where it can't do anything more? Then it sleeps.
+fn sleeps(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    matches!(state, Some('S' | 'D'))
+}
+
+fn is_running(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Who has adopted it may reap it when it likes.
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z') && !rest.is_empty())
+}
+
+fn unified(ground: &Ground, name: &str) -> PathBuf {
+    json(ground, &["inspect", name])["cgroup"]["unified"].as_str().unwrap().into()
+}
+
+#[test]
+fn a_program_in_a_group_that_is_frozen_meanwhile_is_given_up() {
+    let ground = Ground::new();
+    let run = ground.named(User::Root, "web", &[], "host", WAIT);
+    let freeze = unified(&ground, "web").join("cgroup.freeze");
+    for (name, status) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
+        let starting = Stopped::start(&ground, "socketpair", "USR1", &["exec", "--no-tty", "web", "true"]);
+        fs::write(&freeze, "1").unwrap();
+        let first = starting.go_on();
+        starting.signal(name);
+        let ended = starting.ended();
+        assert!(ended.failure(status).starts_with(&format!("error: the start was given up: SIG{name}\n")), "{ended:?}");
+        assert!(ended.stderr.contains("web-") && ended.stderr.contains("is frozen"), "{ended:?}");
+        assert!(!is_running(&first), "{name}");
+        fs::write(&freeze, "0").unwrap();
+    }
+    assert_eq!(izba(&ground, &["exec", "--no-tty", "web", "echo", "goes on"]).text(), "goes on");
+    drop(run);
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_gives_nothing_up() {
+    let ground = Ground::new();
+    let _run = ground.named(User::Root, "web", &[], "host", WAIT);
+    let freeze = unified(&ground, "web").join("cgroup.freeze");
+    let starting = Stopped::start(&ground, "socketpair", "HUP", &["exec", "--no-tty", "web", "true"]);
+    fs::write(&freeze, "1").unwrap();
+    starting.go_on();
+    starting.signal("HUP");
+    starting.signal("TERM");
+    // Of both, the first by number would count.
+    assert!(starting.ended().failure(143).contains("SIGTERM"));
+    fs::write(&freeze, "0").unwrap();
+}
+
+/// A group of the v1 freezer with the run's processes.
+struct Freezer(PathBuf);
+
+impl Freezer {
+    fn with(ground: &Ground, run: &str) -> Self {
+        let dir = Path::new("/sys/fs/cgroup/freezer").join(ground.path("").file_name().unwrap());
+        fs::create_dir(&dir).unwrap();
+        let freezer = Self(dir);
+        let procs = fs::read_to_string(unified(ground, run).join("cgroup.procs")).unwrap();
+        procs.lines().for_each(|pid| fs::write(freezer.0.join("cgroup.procs"), pid).unwrap());
+        freezer
+    }
+
+    fn set(&self, state: &str) {
+        fs::write(self.0.join("freezer.state"), state).unwrap();
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.set("THAWED");
+    }
+}
+
+/// There a process doesn't even end by SIGKILL.
+#[test]
+fn what_the_v1_freezer_holds_is_said_and_ends_when_it_is_thawed() {
+    if !Path::new("/sys/fs/cgroup/freezer").exists() {
+        return;
+    }
+    let ground = Ground::new();
+    let run = ground.named(User::Root, "web", &[], "host", WAIT);
+    let freezer = Freezer::with(&ground, "web");
+    let starting = Stopped::start(&ground, "socketpair", "USR1", &["exec", "--no-tty", "web", "true"]);
+    freezer.set("FROZEN");
+    let first = starting.go_on();
+    let frozen = || fs::read_to_string(freezer.0.join("cgroup.procs")).unwrap().lines().any(|pid| pid == first);
+    ground.wait_for("the first process has joined", || frozen() && sleeps(&first));
+    starting.signal("TERM");
+    let ended = starting.ended();
+    assert!(ended.failure(143).contains(&format!("process {first} of it was killed")), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("{} is frozen", freezer.0.display())), "{ended:?}");
+    freezer.set("THAWED");
+    ground.wait_for("it ends", || !is_running(&first));
+    drop(run);
+    ground.wait_for("nobody is in the group", || fs::remove_dir(&freezer.0).is_ok());
+    // There is nothing to thaw any more.
+    std::mem::forget(freezer);
+}
+
+#[test]
+fn a_run_that_is_frozen_from_its_start_leaves_neither_record_nor_group() {
+    let ground = Ground::new();
+    let name = "given-up";
+    let words = ["run", "--no-tty", "--name", name, MARK[0], MARK[1], "host", "true"];
+    let starting = Stopped::start(&ground, "socketpair", "USR1", &words);
+    let groups = groups_of(name);
+    let group = groups.iter().find(|group| group.join("cgroup.freeze").exists()).unwrap();
+    fs::write(group.join("cgroup.freeze"), "1").unwrap();
+    let first = starting.go_on();
+    starting.signal("INT");
+    assert!(starting.ended().failure(130).contains("SIGINT"));
+    assert!(!is_running(&first) && groups.iter().all(|group| !group.exists()), "{groups:?}");
+    assert_eq!(fs::read_dir(ground.runtime(User::Root).join("runs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_helper_that_hangs_is_ended() {
+    let ground = Ground::new();
+    let (bin, said) = (ground.directory("bin", User::Ranges), ground.directory("said", User::Ranges).join("pid"));
+    ground.file(
+        bin.join("newuidmap"),
+        User::Ranges,
+        &format!("#!/bin/sh\necho $$ > {}\nexec sleep 1000\n", said.display()),
+    );
+    fs::set_permissions(bin.join("newuidmap"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = ground.izba(User::Ranges);
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    command.args(["run", "--no-tty"]).args(MARK).args(["host", "true"]).env("PATH", path);
+    let mut izba = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = || fs::read_to_string(&said).unwrap_or_default().trim().to_owned();
+    ground.wait_for("the helper runs", || !pid().is_empty());
+    assert_eq!(run(Command::new("kill").args(["-s", "TERM", &izba.id().to_string()])).status, 0);
+    ground.wait_for("the helper has ended", || !is_running(&pid()));
+    izba.wait().unwrap();
+    let ended = Ended::from(izba.wait_with_output().unwrap());
+    assert!(ended.failure(143).contains("the start was given up at the step: "), "{ended:?}");
+}
+
+/// The program is executed while izba hasn't heard of it.
+#[test]
+fn a_signal_at_the_end_of_the_start_reaches_the_program() {
+    let ground = Ground::new();
+    let script = "trap 'echo got; exit 7' TERM; echo up > up; while :; do :; done";
+    let up = ground.path("up");
+    let place = format!("{}:/place", ground.path("").display());
+    let words = ["run", "--no-tty", "-v", &place, "-w", "/place", MARK[0], MARK[1], "host", "sh", "-c", script];
+    let starting = Stopped::start(&ground, "ppoll", "USR1", &words);
+    ground.wait_for("the program runs", || fs::read_to_string(&up).is_ok_and(|up| !up.is_empty()));
+    starting.signal("TERM");
+    starting.signal("CONT");
+    let ended = starting.ended();
+    assert_eq!((ended.status, ended.stdout.as_str()), (7, "got\n"), "{ended:?}");
+}
