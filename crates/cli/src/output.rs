@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{FAILED, Failure, Result};
 
 /// Writes to stdout. A reader that has gone away (`izba cache list | head -1`) ends the output and is no failure.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
@@ -23,6 +23,12 @@ pub fn note(text: impl Display) {
 /// Writes one line to stderr as it is.
 pub fn say(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says what has failed beside the rest, and gives the status that izba ends with for it.
+pub fn failures(failures: &[Failure]) -> u8 {
+    failures.iter().for_each(failure);
+    if failures.is_empty() { 0 } else { FAILED }
 }
 
 /// Says why izba ends.

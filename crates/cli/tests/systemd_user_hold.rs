@@ -5,34 +5,5 @@ mod group;
 mod scope;
 mod support;
 
-use support::User;
-
-#[test]
-#[ignore = "needs the test machine: cargo xtask test"]
-fn limits_are_those_of_a_scope() {
-    scope::limits_are_those_of_a_scope(User::Ranges);
-}
-
-#[test]
-#[ignore = "needs the test machine: cargo xtask test"]
-fn memory_holds_and_its_end_is_said() {
-    scope::memory_holds_and_its_end_is_said(User::Ranges);
-}
-
-#[test]
-#[ignore = "needs the test machine: cargo xtask test"]
-fn processes_and_cpu_time_hold() {
-    scope::processes_and_cpu_time_hold(User::Ranges);
-}
-
-#[test]
-#[ignore = "needs the test machine: cargo xtask test"]
-fn a_scope_is_paused_changed_and_ended() {
-    scope::a_scope_is_paused_changed_and_ended(User::Ranges);
-}
-
-#[test]
-#[ignore = "needs the test machine: cargo xtask test"]
-fn a_scope_is_in_the_slice_that_was_named() {
-    scope::a_scope_is_in_the_slice_that_was_named(User::Ranges);
-}
+/// Whose systemd makes the scopes.
+const USER: support::User = support::User::Ranges;

@@ -164,6 +164,14 @@ fn offsets(text: &str) -> ClockOffsets {
     offsets
 }
 
+/// What is read of bytes from outside, for the fuzz target: its tool sets the cfg.
+#[cfg(fuzzing)]
+pub fn read_any(received: &[u8], table: &str) {
+    net::read_any(received);
+    ipc::objects(table, ["shmid", "size"]);
+    offsets(table);
+}
+
 /// What is in a namespace, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {

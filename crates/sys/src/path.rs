@@ -12,7 +12,7 @@ pub use rustix::fs::{
     openat, readlinkat, readlinkat_raw, renameat, rmdir, stat, statat, statfs, symlinkat, unlink, unlinkat,
 };
 pub use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-pub use rustix::io::{pread, read, write};
+pub use rustix::io::{fcntl_dupfd_cloexec, pread, read, write};
 pub use rustix::process::chdir;
 
 /// File-system magic of procfs: statfs(2).

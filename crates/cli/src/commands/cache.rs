@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::TableFormat;
 use crate::args::cache::{CachePlace, CacheVerb, ListArgs, PruneArgs};
 use crate::caller::Caller;
-use crate::failure::{FAILED, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::lower::identity::usual_unpacking_maps;
 use crate::progress::bytes;
 use crate::table::{Table, numbers, terminal_width, words};
@@ -122,8 +122,7 @@ fn prune(args: &PruneArgs) -> Result<u8> {
     let mut pruned = cache.prune(&mut chosen).map_err(|error| Failure::from_error(&error))?;
     let failures = finish(&mut pruned, || sweep::finish_inside(&dir, &|| usual_unpacking_maps(&caller)));
     report(&pruned)?;
-    failures.iter().for_each(output::failure);
-    Ok(if failures.is_empty() { 0 } else { FAILED })
+    Ok(output::failures(&failures))
 }
 
 fn prefixes(digests: &[String]) -> Result<Vec<&str>> {

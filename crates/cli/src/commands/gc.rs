@@ -4,7 +4,7 @@ use izba_sandbox::cgroup::{self, Parent};
 
 use crate::args::cache::GcArgs;
 use crate::caller::Caller;
-use crate::failure::{FAILED, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::lower::group::PREFIX;
 use crate::sweep::Swept;
 use crate::{cache_place, output, sweep};
@@ -30,6 +30,5 @@ pub fn run(args: &GcArgs) -> Result<u8> {
         }
         if swept.busy > 0 { writeln!(out, "{} are in use just now", swept.busy) } else { Ok(()) }
     })?;
-    swept.failures.iter().for_each(output::failure);
-    Ok(if swept.failures.is_empty() { 0 } else { FAILED })
+    Ok(output::failures(&swept.failures))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::args::TableFormat;
 use crate::args::named::PsArgs;
 use crate::caller::Caller;
-use crate::failure::{FAILED, Result};
+use crate::failure::Result;
 use crate::output;
 use crate::record::{Record, Run, State};
 use crate::table::{Table, numbers, terminal_width, words};
@@ -18,8 +18,7 @@ pub fn ps(args: &PsArgs) -> Result<u8> {
         TableFormat::Json => writeln!(out, "{:#}", Value::from(runs.iter().map(json).collect::<Vec<_>>())),
         TableFormat::Table => table(&runs).write(out, terminal_width()),
     })?;
-    failures.iter().for_each(output::failure);
-    Ok(if failures.is_empty() { 0 } else { FAILED })
+    Ok(output::failures(&failures))
 }
 
 fn table(runs: &[Run]) -> Table {

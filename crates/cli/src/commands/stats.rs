@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::args::TableFormat;
 use crate::args::named::StatsArgs;
 use crate::caller::Caller;
-use crate::failure::{FAILED, Result};
+use crate::failure::Result;
 use crate::output;
 use crate::record::Run;
 use crate::table::terminal_width;
@@ -29,8 +29,7 @@ pub fn stats(args: &StatsArgs) -> Result<u8> {
         TableFormat::Json => writeln!(out, "{:#}", document(&samples)),
         TableFormat::Table => text::once(&samples).write(out, terminal_width()),
     })?;
-    failures.iter().for_each(output::failure);
-    Ok(if failures.is_empty() { 0 } else { FAILED })
+    Ok(output::failures(&failures))
 }
 
 fn document(samples: &[Sample]) -> Value {

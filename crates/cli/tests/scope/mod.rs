@@ -1,4 +1,4 @@
-//! What scopes of systemd's are tested for, whoever's systemd it is.
+//! Limits hold in scopes of systemd's, whoever's systemd it is: the tests of the two binaries that say whose, in `USER`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 use std::path::Path;
@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::USER;
 use crate::group::{Limited, ended_as, take};
 use crate::support::{Ended, Ground, User, run};
 
 /// systemctl of the user's manager.
-fn systemctl(ground: &Ground, user: User, arguments: &[&str]) -> Ended {
-    let mut command = ground.command("systemctl", user);
-    if user != User::Root {
-        let dir = format!("/run/user/{}", user.account().0);
+fn systemctl(ground: &Ground, arguments: &[&str]) -> Ended {
+    let mut command = ground.command("systemctl", USER);
+    if USER != User::Root {
+        let dir = format!("/run/user/{}", USER.account().0);
         command
             .env("XDG_RUNTIME_DIR", &dir)
             .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={dir}/bus"))
@@ -30,46 +31,52 @@ fn unit(run: &Limited<'_>) -> String {
     unit
 }
 
-fn is_loaded(ground: &Ground, user: User, unit: &str) -> bool {
-    systemctl(ground, user, &["show", "--property=LoadState", "--value", unit]).text() != "not-found"
+fn is_loaded(ground: &Ground, unit: &str) -> bool {
+    systemctl(ground, &["show", "--property=LoadState", "--value", unit]).text() != "not-found"
 }
 
 /// The scope has the limits, systemd knows of them, and both go with the run.
-pub fn limits_are_those_of_a_scope(user: User) {
+#[test]
+#[ignore = "needs the test machine: cargo xtask test"]
+fn limits_are_those_of_a_scope() {
     let ground = Ground::new();
     let options = ["--memory", "64M", "--pids-limit", "20", "--cpus", "0.5", "--cpu-weight", "50"];
-    let mut run = Limited::start_as(&ground, user, &options, "echo up; read end; exit 7");
+    let mut run = Limited::start_as(&ground, USER, &options, "echo up; read end; exit 7");
     let (scope, group) = (unit(&run), run.group("memory"));
     for (file, value) in
         [("memory.max", "67108864"), ("pids.max", "20"), ("cpu.max", "50000 100000"), ("cpu.weight", "50")]
     {
         assert_eq!(std::fs::read_to_string(group.join(file)).unwrap().trim(), value, "{file}");
     }
-    let told = systemctl(&ground, user, &["show", "--property=MemoryMax,TasksMax", &scope]);
+    let told = systemctl(&ground, &["show", "--property=MemoryMax,TasksMax", &scope]);
     assert_eq!(
         told.text().lines().collect::<std::collections::BTreeSet<_>>(),
         ["MemoryMax=67108864", "TasksMax=20"].into()
     );
     drop(run.process.child.stdin.take());
     assert_eq!(run.process.status(), 7);
-    ground.wait_for("the scope is gone", || !is_loaded(&ground, user, &scope) && !group.exists());
+    ground.wait_for("the scope is gone", || !is_loaded(&ground, &scope) && !group.exists());
 }
 
-pub fn memory_holds_and_its_end_is_said(user: User) {
+#[test]
+#[ignore = "needs the test machine: cargo xtask test"]
+fn memory_holds_and_its_end_is_said() {
     let ground = Ground::new();
-    let (starved, result) = ended_as(&ground, user, &["--memory", "32M"], &format!("exec {}", take(100)));
+    let (starved, result) = ended_as(&ground, USER, &["--memory", "32M"], &format!("exec {}", take(100)));
     assert_eq!((starved.status, &result["oomKilled"]), (137, &json!(true)), "{starved:?} {result:#}");
     assert!(result["memoryPeakBytes"].as_u64() <= Some(32 << 20), "{result:#}");
     assert!(starved.stderr.contains("for want of memory: limit 32.0 MiB"), "{starved:?}");
-    let (fed, result) = ended_as(&ground, user, &["--memory", "32M"], &take(16));
+    let (fed, result) = ended_as(&ground, USER, &["--memory", "32M"], &take(16));
     assert_eq!((fed.status, &result["oomKilled"]), (0, &json!(false)), "{fed:?} {result:#}");
 }
 
-pub fn processes_and_cpu_time_hold(user: User) {
+#[test]
+#[ignore = "needs the test machine: cargo xtask test"]
+fn processes_and_cpu_time_hold() {
     let ground = Ground::new();
     // The bomb is in a PID namespace of its own.
     let bomb = "exec perl -e '$| = 1; print qq(up\\n); 1 while defined fork; 1 while 1'";
-    let run = Limited::start_as(&ground, user, &["--pids-limit", "20", "--cpus", "0.5"], bomb);
+    let run = Limited::start_as(&ground, USER, &["--pids-limit", "20", "--cpus", "0.5"], bomb);
     ground.wait_for("it has come to its limits", || {
         run.count("pids", "refused") > 0 && run.count("cpu", "throttledPeriods") >= 10
     });
@@ -81,10 +88,12 @@ pub fn processes_and_cpu_time_hold(user: User) {
     assert_eq!(run.count("pids", "peak"), 20);
 }
 
-pub fn a_scope_is_paused_changed_and_ended(user: User) {
+#[test]
+#[ignore = "needs the test machine: cargo xtask test"]
+fn a_scope_is_paused_changed_and_ended() {
     let ground = Ground::new();
     let mut run =
-        Limited::start_as(&ground, user, &["--memory", "64M"], "echo up; while :; do :; done & while :; do :; done");
+        Limited::start_as(&ground, USER, &["--memory", "64M"], "echo up; while :; do :; done & while :; do :; done");
     let (scope, group) = (unit(&run), run.group("memory"));
     assert_eq!(run.izba(&["pause", "web"]).text(), "");
     let before = run.count("cpu", "totalMicroseconds");
@@ -94,18 +103,20 @@ pub fn a_scope_is_paused_changed_and_ended(user: User) {
     ground.wait_for("the run goes on", || run.count("cpu", "totalMicroseconds") > before);
     assert_eq!(run.izba(&["update", "web", "--memory", "128M", "--pids-limit", "30"]).text(), "");
     // What systemd wasn't told it would write back.
-    systemctl(&ground, user, &["daemon-reload"]).text();
+    systemctl(&ground, &["daemon-reload"]).text();
     let limits = ["memory.max", "pids.max"].map(|file| std::fs::read_to_string(group.join(file)).unwrap());
     assert_eq!(limits, ["134217728\n", "30\n"]);
     assert_eq!(run.izba(&["kill", "--all", "web", "KILL"]).text(), "");
     assert_eq!(run.process.status(), 137);
-    ground.wait_for("the scope is gone", || !is_loaded(&ground, user, &scope) && !group.exists());
+    ground.wait_for("the scope is gone", || !is_loaded(&ground, &scope) && !group.exists());
 }
 
-pub fn a_scope_is_in_the_slice_that_was_named(user: User) {
+#[test]
+#[ignore = "needs the test machine: cargo xtask test"]
+fn a_scope_is_in_the_slice_that_was_named() {
     let ground = Ground::new();
     let options = ["--cgroup-parent", "izba-test-hold.slice", "--memory", "64M"];
-    let run = Limited::start_as(&ground, user, &options, "echo up; read end");
+    let run = Limited::start_as(&ground, USER, &options, "echo up; read end");
     let group = run.group("memory");
     unit(&run);
     assert!(
@@ -114,5 +125,5 @@ pub fn a_scope_is_in_the_slice_that_was_named(user: User) {
     );
     assert_eq!(std::fs::read_to_string(group.join("memory.max")).unwrap(), "67108864\n");
     drop(run);
-    systemctl(&ground, user, &["stop", "izba.slice"]).text();
+    systemctl(&ground, &["stop", "izba.slice"]).text();
 }

@@ -326,21 +326,22 @@ fn is_neutral(call: &Made) -> bool {
 }
 
 /// Which arguments are descriptors.
-fn descriptors(name: &str) -> &'static [usize] {
-    match name {
+fn descriptors(call: &Made) -> &'static [usize] {
+    match call.name.as_str() {
         "open_tree" | "fsconfig" | "fsmount" | "mount_setattr" | "openat2" | "openat" | "mkdirat" | "mknodat"
         | "unlinkat" | "fchdir" | "setns" | "write" | "ioctl" | "dup2" | "fstatfs" | "fstat" | "fchmod" | "flock" => {
             &[0]
         }
         "move_mount" => &[0, 2],
         "symlinkat" => &[1],
+        "fcntl" if call.arguments[1] == "F_DUPFD_CLOEXEC" => &[0],
         _ => &[],
     }
 }
 
 fn done(call: &Made) -> String {
     let mut arguments = call.arguments.clone();
-    for &index in descriptors(&call.name) {
+    for &index in descriptors(call) {
         if arguments[index].parse::<u32>().is_ok() {
             "{}".clone_into(&mut arguments[index]);
         }

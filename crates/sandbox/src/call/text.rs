@@ -194,9 +194,9 @@ impl Text<'_> {
             }
             Call::MakeGroup { path, .. } => {
                 let path = quoted(path);
-                let open = format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
                 format!(
-                    "mkdirat(AT_FDCWD, {path}, 01755); {open}; {open}; fchmod({{group}}, 01755); flock({{lock}}, LOCK_EX|LOCK_NB)"
+                    "mkdirat(AT_FDCWD, {path}, 01755); openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY); \
+                     fchmod({{group}}, 01755); flock({{group}}, LOCK_EX|LOCK_NB); fcntl({{group}}, F_DUPFD_CLOEXEC, 0)"
                 )
             }
             _ => return None,

@@ -68,7 +68,7 @@ impl Layout {
     }
 
     fn of_hierarchies(new: &NewGroup) -> Self {
-        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let own = own_groups();
         let needed: BTreeSet<Controller> = new.limits.controllers().union(&new.controllers).copied().collect();
         let parent = match &new.driver {
             Driver::Files(parent) => parent,
@@ -110,7 +110,7 @@ impl Layout {
 
     /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
     pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
-        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let own = own_groups();
         let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
         let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
         all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
@@ -143,9 +143,10 @@ pub fn is_unified() -> bool {
 /// May the caller make a process in this cgroup v2 group? Whose the group is doesn't decide: who puts a process elsewhere has to have the right to
 /// write the `cgroup.procs` of the nearest group above both its own and the other one. cgroups(7), "delegation containment".
 pub fn may_enter(group: &Path) -> bool {
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = memberships(&own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
-    let Some(own) = unified_mount().map(|top| top.join(own.trim_start_matches('/'))) else { return false };
+    let own = own_groups();
+    let Some(own) = unified_mount().map(|top| top.join(unified_path(&own).trim_start_matches('/'))) else {
+        return false;
+    };
     let above = group.ancestors().find(|above| own.starts_with(above));
     above.is_some_and(|above| may_write(&above.join("cgroup.procs")) == Some(true))
 }
@@ -159,6 +160,15 @@ pub(super) fn unified_group(path: &Path) -> Option<PathBuf> {
 pub(crate) fn is_frozen(group: &Path) -> bool {
     let events = std::fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
     events.lines().any(|line| line == "frozen 1")
+}
+
+fn own_groups() -> String {
+    std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
+}
+
+/// The caller's group in the cgroup v2 hierarchy.
+fn unified_path(own: &str) -> &str {
+    memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path)
 }
 
 /// Of a pure cgroup v2 system, or of a hybrid one.
@@ -188,8 +198,7 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
 
 fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
     let top = unified_mount()?;
-    let own = memberships(own).find(|(hierarchy, _)| hierarchy.is_empty()).map_or("/", |(_, path)| path);
-    let above = Path::new(own).parent().unwrap_or(Path::new("/"));
+    let above = Path::new(unified_path(own)).parent().unwrap_or(Path::new("/"));
     Some(unified(&top, below(&top, parent, above), limited))
 }
 

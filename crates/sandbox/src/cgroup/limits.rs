@@ -35,6 +35,19 @@ pub enum Bound {
     At(u64),
 }
 
+/// v1 says the largest number of pages that the kernel can count, in bytes, for no bound: with 64 KiB pages this much, with smaller ones more.
+const UNBOUNDED_V1: u64 = i64::MAX.unsigned_abs() >> 16 << 16;
+
+impl Bound {
+    /// What a file of a group says: `max`, `-1` or a number.
+    pub(super) fn of_file(text: &str) -> Option<Self> {
+        match text.trim() {
+            "max" | "-1" => Some(Self::Max),
+            number => number.parse().ok().map(|value| if value >= UNBOUNDED_V1 { Self::Max } else { Self::At(value) }),
+        }
+    }
+}
+
 /// CPU time and CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuLimits {
@@ -263,5 +276,21 @@ impl fmt::Display for NumberList {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bound_has_several_spellings() {
+        for text in ["max", "-1", "max\n", "9223372036854771712\n", "9223372036854710272\n", "9223372036854710272"] {
+            assert_eq!(Bound::of_file(text), Some(Bound::Max), "{text}");
+        }
+        assert_eq!(Bound::of_file("4096\n"), Some(Bound::At(4096)));
+        assert_eq!(Bound::of_file("4096"), Some(Bound::At(4096)));
+        assert_eq!(Bound::of_file("0\n"), Some(Bound::At(0)));
+        assert_eq!(Bound::of_file(""), None);
     }
 }

@@ -33,14 +33,21 @@ impl Membership {
     pub fn of(pid: i32) -> io::Result<Self> {
         let theirs = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let ours = std::fs::read_to_string("/proc/self/cgroup")?;
-        let mounts = mountinfo::read(Path::new("/proc/self/mountinfo"))?;
+        Self::of_texts(&theirs, &ours, &mountinfo::read(Path::new("/proc/self/mountinfo"))?)
+    }
+
+    /// Of /proc/PID/cgroup of the process, the same of the caller, and the caller's /proc/PID/mountinfo.
+    ///
+    /// # Errors
+    /// A group of the process lies outside of what is mounted.
+    pub fn of_texts(theirs: &str, ours: &str, mountinfo: &str) -> io::Result<Self> {
         let mut membership = Self::default();
-        for (hierarchy, path) in memberships(&theirs) {
-            if memberships(&ours).any(|ours| ours == (hierarchy, path)) {
+        for (hierarchy, path) in memberships(theirs) {
+            if memberships(ours).any(|ours| ours == (hierarchy, path)) {
                 continue;
             }
             let not_mounted = || io::Error::other(format!("the cgroup {hierarchy}:{path} isn't mounted here"));
-            let dir = place(&mounts, hierarchy, path).ok_or_else(not_mounted)?;
+            let dir = place(mountinfo, hierarchy, path).ok_or_else(not_mounted)?;
             match hierarchy {
                 "" => membership.unified = Some(dir),
                 _ => membership.v1.push(dir),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use izba_sys::Errno;
 use izba_sys::path::{
-    CWD, FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdirat, openat, read, rmdir, stat, write,
+    CWD, FlockOperation, Mode, OFlags, fchmod, fcntl_dupfd_cloexec, flock, fstat, mkdirat, openat, read, rmdir, stat,
+    write,
 };
 
 use super::group::RemoveError;
@@ -65,13 +66,15 @@ impl OwnGroup {
     /// Makes the directory for these v1 controllers, or, without any, the one in the cgroup v2 hierarchy. What a killed process has left there
     /// is removed first.
     pub(crate) fn make(&mut self, path: &Path, controllers: &[Controller]) -> Result<OwnedFd, Errno> {
-        let (dir, lock) = make_locked(path)?;
+        let lock = make_locked(path)?;
+        // It holds the lock too, as that is the open file's: flock(2). It is closed when the child has started, as what the child inherits is.
+        let dir = fcntl_dupfd_cloexec(&lock, 0);
         self.locks.push(lock);
         match controllers {
             [] => self.place.unified = Some(path.to_owned()),
             controllers => self.place.v1.extend(controllers.iter().map(|&controller| (controller, path.to_owned()))),
         }
-        Ok(dir)
+        dir
     }
 
     /// A group that systemd has made, and forgets when nobody is in it any more. One that doesn't list `process` isn't ours: ESRCH.
@@ -131,8 +134,8 @@ impl Drop for OwnGroup {
     }
 }
 
-/// The directory, and a descriptor of it that holds the lock.
-fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
+/// The directory, by the descriptor that holds its lock.
+fn make_locked(path: &Path) -> Result<OwnedFd, Errno> {
     for _ in 0..TRIES {
         match mkdirat(CWD, path, Mode::from_raw_mode(MODE)) {
             Ok(()) => match lock(path) {
@@ -153,15 +156,15 @@ fn make_locked(path: &Path) -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 /// `None` where somebody sweeps it.
-fn lock(path: &Path) -> Result<Option<(OwnedFd, OwnedFd)>, Errno> {
-    let (dir, lock) = match open(path).and_then(|dir| Ok((dir, open(path)?))) {
+fn lock(path: &Path) -> Result<Option<OwnedFd>, Errno> {
+    let dir = match open(path) {
         Err(Errno::NOENT) => return Ok(None),
         opened => opened?,
     };
     // The umask has taken rights from it: who runs in the group may read its files.
     fchmod(&dir, Mode::from_raw_mode(MODE))?;
-    let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&lock, path);
-    Ok(locked.then_some((dir, lock)))
+    let locked = flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
+    Ok(locked.then_some(dir))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {

@@ -28,7 +28,7 @@ pub(super) fn read(id: Id, door: Way<'_>) -> Result<IpcContents, Unreadable> {
 }
 
 /// The ids of a table of /proc/sysvipc, with the number in this column.
-fn objects(table: &str, [id_column, column]: [&str; 2]) -> Vec<(i32, u64)> {
+pub(super) fn objects(table: &str, [id_column, column]: [&str; 2]) -> Vec<(i32, u64)> {
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let heading = lines.next().unwrap_or_default();
     let place = |name| heading.iter().position(|heading| *heading == name);

@@ -181,6 +181,14 @@ fn address(message: &Message<'_>) -> Option<(u32, (IpAddr, u8))> {
     Some((found.index, (own, found.prefix_length)))
 }
 
+/// Reads any bytes as every answer.
+#[cfg(fuzzing)]
+pub(super) fn read_any(received: &[u8]) {
+    let _links = Answer::new(0, true).take(received, interface);
+    let _addresses = Answer::new(0, true).take(received, address);
+    let _number = Answer::new(0, false).take(received, |message| message.namespace_number());
+}
+
 /// What a failure of a conversation is called.
 pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::BADMSG, Errno::from_raw_os_error)

@@ -40,6 +40,9 @@ const NETNSA_FD: u16 = 3;
 
 const IFF_UP: u32 = 1;
 
+/// The largest errno, negated: MAX_ERRNO of include/linux/err.h.
+const LEAST_ERROR: i32 = -4095;
+
 /// struct nlmsghdr: length, type, flags, sequence, port.
 const HEADER: usize = 16;
 /// struct ifinfomsg: family, padding, type, index, flags, change.
@@ -148,9 +151,8 @@ impl<'a> Message<'a> {
     /// Is it the end of a list? An error of the kernel's is one here, and so is a list that ends with one; the number 0 is an acknowledgement.
     pub fn is_end(&self) -> io::Result<bool> {
         match (self.kind, number(self.payload).map(u32::cast_signed)) {
-            (NLMSG_ERROR | NLMSG_DONE, Some(errno)) if errno < 0 => {
-                Err(Errno::from_raw_os_error(errno.saturating_neg()).into())
-            }
+            (NLMSG_ERROR | NLMSG_DONE, Some(errno @ LEAST_ERROR..0)) => Err(Errno::from_raw_os_error(-errno).into()),
+            (NLMSG_ERROR | NLMSG_DONE, Some(..0)) => Err(malformed()),
             (NLMSG_ERROR | NLMSG_DONE, _) => Ok(true),
             _ => Ok(false),
         }
@@ -188,11 +190,15 @@ pub(super) fn messages(received: &[u8]) -> impl Iterator<Item = io::Result<Messa
         }
         let Some((message, after)) = first_message(rest) else {
             rest = &[];
-            return Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is malformed")));
+            return Some(Err(malformed()));
         };
         rest = after;
         Some(Ok(message))
     })
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is malformed")
 }
 
 fn first_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
@@ -263,5 +269,10 @@ mod tests {
         assert!(!message(RTM_NEWLINK, &[]).is_end().unwrap());
         assert_eq!(message(NLMSG_DONE, &minus_one).is_end().unwrap_err().raw_os_error(), Some(1));
         assert_eq!(message(NLMSG_ERROR, &minus_one).is_end().unwrap_err().raw_os_error(), Some(1));
+        for errno in [-4096, i32::MIN] {
+            let payload = &i32::to_ne_bytes(errno);
+            let error = Message { kind: NLMSG_ERROR, flags: 0, sequence: 0, payload }.is_end().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{errno} is no errno");
+        }
     }
 }

@@ -3,7 +3,6 @@
 mod scope;
 mod wanted;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use izba_sys::namespace::CloneFlags;
@@ -13,7 +12,7 @@ use super::cgroupfs::Shown;
 use super::{PlanError, Planner, Step, c_path};
 use crate::call::{At, Call, Resolve, Slot};
 use crate::cgroup::{
-    Above, ControlGroup, Controller, Driver, Enforcement, Hierarchy, NewGroup, Parent, Presence, Setting, Version,
+    Above, ControlGroup, Driver, Enforcement, Hierarchy, NewGroup, Parent, Presence, Setting, Version,
 };
 use crate::namespace::Kind;
 use wanted::Wanted;
@@ -111,14 +110,15 @@ impl Planner<'_> {
     /// From the top down: a group's children have what is in its cgroup.subtree_control.
     fn hand_on(&mut self, new: &NewGroup, unified: &Hierarchy, wanted: &Wanted) {
         for above in &unified.above {
-            // One that is made again hands nothing on.
-            let may_vanish = (above.writable || !above.exists) && below_top(new, unified).any(|below| below == above);
-            let handed_on = if may_vanish { &BTreeSet::new() } else { &above.handed_on };
-            let missing = not_handed_on(handed_on, wanted.handed_on(unified));
-            if missing.is_empty() {
+            // Another run may remove it meanwhile: one that is made again hands nothing on.
+            let is_made_again = above.writable && below_top(new, unified).any(|below| below == above);
+            let missing = wanted.handed_on(unified).filter(|wanted| is_made_again || !above.handed_on.contains(wanted));
+            let added = missing.filter_map(|controller| Some(format!("+{}", controller.name(Version::V2)?)));
+            let value = added.collect::<Vec<_>>().join(" ");
+            if value.is_empty() {
                 continue;
             }
-            let (file, value) = (above.path.join("cgroup.subtree_control"), missing.join(" "));
+            let file = above.path.join("cgroup.subtree_control");
             let title = format!("let {} hand {value} on", above.path.display());
             let shell = format!("echo {value} > {}", file.display());
             self.before(title, shell, vec![write_to(&file, value)]);
@@ -170,11 +170,6 @@ impl Planner<'_> {
 fn below_top<'a>(new: &NewGroup, hierarchy: &'a Hierarchy) -> impl Iterator<Item = &'a Above> + use<'a> {
     let named = matches!(new.driver, Driver::Files(Parent::Path(_)));
     hierarchy.above.iter().skip(1).filter(move |_| named)
-}
-
-fn not_handed_on(handed_on: &BTreeSet<Controller>, controllers: impl Iterator<Item = Controller>) -> Vec<String> {
-    let missing: BTreeSet<Controller> = controllers.filter(|controller| !handed_on.contains(controller)).collect();
-    missing.into_iter().filter_map(|controller| Some(format!("+{}", controller.name(Version::V2)?))).collect()
 }
 
 /// A new cpuset of v1 has neither CPUs nor memory, and takes no process: cpuset(7). What the limits don't say it has from the group above.

@@ -11,7 +11,7 @@ use super::sample::look;
 use super::screen::Screen;
 use crate::args::named::StatsArgs;
 use crate::caller::Caller;
-use crate::failure::{FAILED, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::output;
 
 /// Until the runs have ended; or until a signal, with the status that a shell gives for it.
@@ -36,9 +36,8 @@ pub fn watch(args: &StatsArgs, interval: Duration, caller: &Caller) -> Result<u8
         }
     }
     drop(screen);
-    failures.iter().for_each(output::failure);
-    let status = ended_by.and_then(|signal| u8::try_from(128 + signal).ok());
-    Ok(status.unwrap_or(if failures.is_empty() { 0 } else { FAILED }))
+    let status = output::failures(&failures);
+    Ok(ended_by.and_then(|signal| u8::try_from(128 + signal).ok()).unwrap_or(status))
 }
 
 /// Until this time, or until a signal that ends us, which is returned.

@@ -82,7 +82,7 @@ impl Directory {
 
     /// The limit in a file, where the group has it.
     pub(super) fn bound(&self, name: &str) -> Result<Option<Bound>, GroupError> {
-        Ok(self.get(name)?.and_then(|text| interface::bound(&text)))
+        Ok(self.get(name)?.and_then(|text| Bound::of_file(&text)))
     }
 
     /// Gives a file a value, in one write(2).

@@ -1,7 +1,5 @@
 //! The forms that files of groups have: "Interface Files" of Documentation/admin-guide/cgroup-v2.rst, and what v1 has beside them.
 
-use crate::cgroup::Bound;
-
 /// Of a flat keyed file (`nr_periods 12`), the value of a key.
 pub(super) fn flat(text: &str, key: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
@@ -22,17 +20,6 @@ pub(super) fn nested_value<'a>(pairs: &'a str, key: &str) -> Option<&'a str> {
 /// A single value.
 pub(super) fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
-}
-
-/// v1 says the largest number of pages that the kernel can count, in bytes, for no limit: with 64 KiB pages this much, with smaller ones more.
-const UNLIMITED_V1: u64 = i64::MAX.unsigned_abs() >> 16 << 16;
-
-/// A limit: `max` on v2, a number.
-pub(super) fn bound(text: &str) -> Option<Bound> {
-    match text.trim() {
-        "max" => Some(Bound::Max),
-        number => number.parse().ok().map(|value| if value >= UNLIMITED_V1 { Bound::Max } else { Bound::At(value) }),
-    }
 }
 
 /// `8:0`
@@ -62,15 +49,5 @@ mod tests {
         assert_eq!(nested_value(lines[0].1, "wbytes"), Some("22"));
         assert_eq!(nested_value(lines[1].1, "wbytes"), None);
         assert_eq!((device("259:3"), device("259"), device("a:b")), (Some((259, 3)), None, None));
-    }
-
-    #[test]
-    fn no_limit_has_two_spellings() {
-        assert_eq!(bound("max\n"), Some(Bound::Max));
-        assert_eq!(bound("9223372036854771712\n"), Some(Bound::Max));
-        assert_eq!(bound("9223372036854710272\n"), Some(Bound::Max));
-        assert_eq!(bound("4096\n"), Some(Bound::At(4096)));
-        assert_eq!(bound("0\n"), Some(Bound::At(0)));
-        assert_eq!(bound(""), None);
     }
 }

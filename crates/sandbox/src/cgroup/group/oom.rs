@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use izba_sys::path::{OFlags, pread};
 
 use super::directory::{Directory, if_there};
-use super::interface::{bound, flat, number};
+use super::interface::{flat, number};
 use super::{Group, GroupError, walk};
 use crate::cgroup::{Bound, Controller, Version};
 
@@ -104,7 +104,7 @@ impl Watch {
         let events = reread(&self.events);
         self.gone = events.is_none();
         let kills = events.and_then(|events| flat(&events, KILLS));
-        let limit = self.limit.as_ref().and_then(reread).and_then(|text| bound(&text));
+        let limit = self.limit.as_ref().and_then(reread).and_then(|text| Bound::of_file(&text));
         let peak = self.peak.as_ref().and_then(reread).and_then(|text| number(&text));
         self.known = Oom {
             kills: kills.or(self.known.kills),

@@ -9,6 +9,8 @@ mod pressure;
 
 use super::{Group, GroupError};
 use crate::cgroup::Controller;
+#[cfg(fuzzing)]
+use crate::cgroup::{Bound, Version};
 pub use cpu::{CpuUsage, Throttling};
 pub use hugetlb::HugetlbUsage;
 pub use io::DeviceIo;
@@ -32,6 +34,32 @@ pub struct Usage {
     pub hugetlb: Option<Vec<HugetlbUsage>>,
     /// How long processes wait for what is scarce (cgroup v2).
     pub pressure: Pressures,
+}
+
+#[cfg(fuzzing)]
+impl Usage {
+    /// Reads any text as every file of both versions, for the fuzz target: its tool sets the cfg.
+    pub fn read_any(text: &str, other: &str) -> [Self; 2] {
+        let cpu = cpu::of_cpuacct(text, other, 100);
+        let throttling = cpu::throttling(text, Version::V1);
+        let limit = Bound::of_file(text);
+        let v1 = Self {
+            cpu: CpuUsage { throttling, ..cpu },
+            memory: MemoryUsage { limit, ..MemoryUsage::default() },
+            io: Some(io::of_v1(text, other)),
+            ..Self::default()
+        };
+        let events = memory::events_v2(text);
+        let pressure = pressure::pressure(text);
+        let v2 = Self {
+            cpu: cpu::of_v2(text),
+            memory: MemoryUsage { events, ..MemoryUsage::default() },
+            io: Some(io::of_v2(text)),
+            pressure: Pressures { cpu: pressure, ..Pressures::default() },
+            ..Self::default()
+        };
+        [v1, v2]
+    }
 }
 
 impl Group {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::LimitError;
-use super::files::{Files, parse_bound};
+use super::files::Files;
 use super::range::{bound_within, within};
 use crate::cgroup::{Bound, CpuLimits, CpuWeight, Version};
 
@@ -116,7 +116,7 @@ impl Bandwidth {
                 let max = files.text("cpu.max").unwrap_or_default();
                 let (quota, period) = max.split_once(' ').unwrap_or(("max", ""));
                 Self {
-                    quota: parse_bound(quota),
+                    quota: Bound::of_file(quota).unwrap_or(Bound::Max),
                     period: period.parse().unwrap_or(DEFAULT_PERIOD),
                     burst: files.number("cpu.max.burst").unwrap_or(0),
                 }

@@ -75,25 +75,6 @@ impl<'a> Files<'a> {
 
     /// Where nothing is known there is no bound, as in a fresh group.
     pub(super) fn bound_now(&self, file: &str) -> Bound {
-        self.text(file).map_or(Bound::Max, |text| parse_bound(&text))
-    }
-}
-
-/// v1 shows no bound as the largest number of whole pages that a long holds; 64 KiB are the largest pages.
-const UNBOUNDED: u64 = i64::MAX.cast_unsigned() - 0xffff;
-
-/// From `max`, `-1` or a number.
-pub(super) fn parse_bound(text: &str) -> Bound {
-    text.parse().ok().filter(|value| *value < UNBOUNDED).map_or(Bound::Max, Bound::At)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_bound_is_written_in_several_ways() {
-        assert!(["max", "-1", "9223372036854771712", "9223372036854710272"].map(parse_bound) == [Bound::Max; 4]);
-        assert_eq!(parse_bound("4096"), Bound::At(4096));
+        self.text(file).and_then(|text| Bound::of_file(&text)).unwrap_or(Bound::Max)
     }
 }

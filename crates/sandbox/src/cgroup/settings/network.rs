@@ -2,7 +2,7 @@
 
 use super::LimitError;
 use super::files::Files;
-use super::range::once;
+use super::range::{is_word, once};
 use crate::cgroup::NetworkLimits;
 
 /// `IFNAMSIZ` with the NUL at its end.
@@ -10,9 +10,7 @@ const LONGEST_NAME: usize = 15;
 
 pub(super) fn check(limits: &NetworkLimits) -> Result<(), LimitError> {
     once("a network priority", limits.priorities.iter().map(|(interface, _)| interface))?;
-    let is_name = |name: &str| {
-        (1..=LONGEST_NAME).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c == '/')
-    };
+    let is_name = |name: &str| is_word(name) && name.len() <= LONGEST_NAME && !name.contains('/');
     match limits.priorities.iter().find(|(interface, _)| !is_name(interface)) {
         Some((interface, _)) => {
             let problem = format!("{interface:?} is no name of a network interface");

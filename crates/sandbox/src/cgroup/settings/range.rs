@@ -31,6 +31,11 @@ pub(super) fn bound_within(what: &str, bound: Option<Bound>, allowed: RangeInclu
     }
 }
 
+/// Can it stand in a line of a file of the kernel's, with values behind it?
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
 /// Each of something once.
 pub(super) fn once<T: PartialEq + Display>(what: &str, names: impl IntoIterator<Item = T>) -> Result<(), LimitError> {
     let mut seen = Vec::new();

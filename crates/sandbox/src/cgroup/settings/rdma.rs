@@ -2,13 +2,13 @@
 
 use super::LimitError;
 use super::files::Files;
-use super::range::once;
+use super::range::{is_word, once};
 use crate::cgroup::RdmaLimit;
 
 pub(super) fn check(limits: &[RdmaLimit]) -> Result<(), LimitError> {
     once("an RDMA limit", limits.iter().map(|limit| &limit.device))?;
     for RdmaLimit { device, handles, objects } in limits {
-        if device.is_empty() || device.contains(char::is_whitespace) {
+        if !is_word(device) {
             let problem = format!("{device:?} is no name of an RDMA device");
             return Err(LimitError::new(problem, "give one that is in /sys/class/infiniband"));
         }

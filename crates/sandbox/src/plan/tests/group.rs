@@ -46,9 +46,9 @@ fn grouped(change: impl Fn(&mut NewGroup)) -> Sandbox {
 
 /// A group is made with the mark of ours, and locked.
 fn making(dir: &str) -> String {
-    let open = format!("openat(AT_FDCWD, \"{dir}\", O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
     format!(
-        "mkdirat(AT_FDCWD, \"{dir}\", 01755); {open}; {open}; fchmod({{group}}, 01755); flock({{lock}}, LOCK_EX|LOCK_NB)"
+        "mkdirat(AT_FDCWD, \"{dir}\", 01755); openat(AT_FDCWD, \"{dir}\", O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY); \
+         fchmod({{group}}, 01755); flock({{group}}, LOCK_EX|LOCK_NB); fcntl({{group}}, F_DUPFD_CLOEXEC, 0)"
     )
 }
 

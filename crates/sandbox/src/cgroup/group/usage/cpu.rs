@@ -45,7 +45,7 @@ pub(super) fn read(group: &Group) -> Result<CpuUsage, GroupError> {
     Ok(usage)
 }
 
-fn of_v2(stat: &str) -> CpuUsage {
+pub(super) fn of_v2(stat: &str) -> CpuUsage {
     let time = |key| flat(stat, key).map(Duration::from_micros);
     CpuUsage {
         total: time("usage_usec"),
@@ -55,7 +55,7 @@ fn of_v2(stat: &str) -> CpuUsage {
     }
 }
 
-fn of_cpuacct(usage: &str, stat: &str, ticks_per_second: u64) -> CpuUsage {
+pub(super) fn of_cpuacct(usage: &str, stat: &str, ticks_per_second: u64) -> CpuUsage {
     let nanoseconds_per_tick = 1_000_000_000 / ticks_per_second.max(1);
     let time = |key| flat(stat, key).map(|ticks| Duration::from_nanos(ticks.saturating_mul(nanoseconds_per_tick)));
     CpuUsage {
@@ -66,7 +66,7 @@ fn of_cpuacct(usage: &str, stat: &str, ticks_per_second: u64) -> CpuUsage {
     }
 }
 
-fn throttling(stat: &str, version: Version) -> Option<Throttling> {
+pub(super) fn throttling(stat: &str, version: Version) -> Option<Throttling> {
     let throttled = match version {
         Version::V1 => Duration::from_nanos(flat(stat, "throttled_time")?),
         Version::V2 => Duration::from_micros(flat(stat, "throttled_usec")?),

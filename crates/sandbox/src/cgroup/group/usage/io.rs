@@ -36,7 +36,7 @@ pub(super) fn read(directory: &Directory) -> Result<Option<Vec<DeviceIo>>, Group
 }
 
 /// A device without numbers, which some kernels show, hasn't been used.
-fn of_v2(stat: &str) -> Vec<DeviceIo> {
+pub(super) fn of_v2(stat: &str) -> Vec<DeviceIo> {
     let used = nested(stat).filter_map(|(name, pairs)| {
         let (major, minor) = device(name)?;
         let count = |key| nested_value(pairs, key)?.parse().ok();
@@ -52,7 +52,7 @@ fn of_v2(stat: &str) -> Vec<DeviceIo> {
     used.collect()
 }
 
-fn of_v1(bytes: &str, operations: &str) -> Vec<DeviceIo> {
+pub(super) fn of_v1(bytes: &str, operations: &str) -> Vec<DeviceIo> {
     let mut devices = BTreeMap::new();
     for ((major, minor), operation, count) in counts(bytes) {
         let io = devices.entry((major, minor)).or_insert(DeviceIo { major, minor, ..DeviceIo::default() });

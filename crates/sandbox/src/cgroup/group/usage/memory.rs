@@ -1,7 +1,7 @@
 //! Memory and swap: memory.* of v2, and of v1 (cgroup-v1/memory.rst).
 
 use crate::cgroup::group::directory::Directory;
-use crate::cgroup::group::interface::{bound, flat};
+use crate::cgroup::group::interface::flat;
 use crate::cgroup::group::{Group, GroupError, oom};
 use crate::cgroup::{Bound, Controller, Version};
 
@@ -67,7 +67,7 @@ fn read_v2(directory: &Directory) -> Result<MemoryUsage, GroupError> {
     })
 }
 
-fn events_v2(events: &str) -> MemoryEvents {
+pub(super) fn events_v2(events: &str) -> MemoryEvents {
     let count = |key| flat(events, key);
     MemoryEvents {
         low: count("low"),
@@ -87,7 +87,7 @@ fn read_v1(directory: &Directory) -> Result<MemoryUsage, GroupError> {
         peak: directory.number("memory.max_usage_in_bytes")?,
         limit,
         swap: flat(&stat, "total_swap"),
-        swap_limit: both.and_then(|both| beyond(limit?, bound(&both)?)),
+        swap_limit: both.and_then(|both| beyond(limit?, Bound::of_file(&both)?)),
         anonymous: flat(&stat, "total_rss"),
         file: flat(&stat, "total_cache"),
         kernel: directory.number("memory.kmem.usage_in_bytes")?,

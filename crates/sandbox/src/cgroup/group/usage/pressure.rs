@@ -57,7 +57,7 @@ fn read_one(directory: &Directory, file: &str) -> Result<Option<Pressure>, Group
     }
 }
 
-fn pressure(text: &str) -> Option<Pressure> {
+pub(super) fn pressure(text: &str) -> Option<Pressure> {
     let line = |kind| nested(text).find(|(name, _)| *name == kind).and_then(|(_, pairs)| stall(pairs));
     Some(Pressure { some: line("some")?, full: line("full") })
 }
