@@ -102,6 +102,8 @@ fn a_program_in_a_group_that_is_frozen_meanwhile_is_given_up() {
         let starting = Stopped::start(&ground, "socketpair", "USR1", &["exec", "--no-tty", "web", "true"]);
         fs::write(&freeze, "1").unwrap();
         let first = starting.go_on();
+        let events = freeze.with_file_name("cgroup.events");
+        ground.wait_for("all are frozen", || fs::read_to_string(&events).unwrap().contains("frozen 1"));
         starting.signal(name);
         let ended = starting.ended();
         assert!(ended.failure(status).starts_with(&format!("error: the start was given up: SIG{name}\n")), "{ended:?}");
@@ -156,6 +158,7 @@ impl Drop for Freezer {
 #[test]
 fn what_the_v1_freezer_holds_is_said_and_ends_when_it_is_thawed() {
     if !Path::new("/sys/fs/cgroup/freezer").exists() {
+        println!("skipped: cgroup v1's freezer isn't mounted here");
         return;
     }
     let ground = Ground::new();

@@ -166,13 +166,27 @@ pub(crate) fn number(path: impl AsRef<Path>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use izba_sys::mount::{MountAttributes, MountChange, Propagation, mount_setattr};
+    use izba_sys::namespace::{CloneFlags, unshare};
+    use izba_sys::path::CWD;
+
     use super::*;
+
+    /// In a mount namespace of its own thread, as tests beside it make mounts.
+    fn findings_and_mounts() -> (Vec<Finding>, [String; 2]) {
+        unshare(CloneFlags::NEWNS).unwrap();
+        let private =
+            MountChange { set: MountAttributes::empty(), propagation: Some(Propagation::Private), idmap: None };
+        mount_setattr(CWD, c"/", true, private).unwrap();
+        let before = text("/proc/thread-self/mountinfo");
+        let findings = findings();
+        (findings, [before, text("/proc/thread-self/mountinfo")])
+    }
 
     #[test]
     fn probing_leaves_no_mount_behind_and_asks_each_thing_once() {
-        let before = text("/proc/self/mountinfo");
-        let findings = findings();
-        assert_eq!(text("/proc/self/mountinfo"), before);
+        let (findings, [before, after]) = std::thread::spawn(findings_and_mounts).join().unwrap();
+        assert_eq!(before, after);
         let mut names: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
         names.sort_unstable();
         names.dedup();

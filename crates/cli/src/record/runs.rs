@@ -102,12 +102,17 @@ impl Runs {
         }
     }
 
-    /// Has an izba this name? One that was just killed has it no more, though its init may hold the lock until it notices.
+    /// Has an izba this name? One that was just killed has it no more, though its init may hold the lock until it notices; whether one without a
+    /// record is starting, or was killed then, is seen in a moment.
     pub(super) fn is_taken(&self, name: &Name) -> bool {
         let deadline = Instant::now() + PATIENCE;
         while let Some(dir) = self.held(name) {
-            let left = matches!(read(&dir, &self.path_of(name)), Ok(Some(record)) if !record.has_izba());
-            if !left || Instant::now() >= deadline {
+            let has_izba = match read(&dir, &self.path_of(name)) {
+                Ok(None) => false,
+                Ok(Some(record)) => record.has_izba(),
+                Err(_) => true,
+            };
+            if has_izba || Instant::now() >= deadline {
                 return true;
             }
             std::thread::sleep(PAUSE);
