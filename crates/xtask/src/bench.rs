@@ -10,7 +10,7 @@ mod peers;
 mod table;
 mod view;
 
-use crate::{Outcome, setup};
+use crate::{Outcome, order, setup};
 use contender::Contender;
 pub(crate) use ground::{Ground, build_izba};
 use std::time::Duration;
@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         Subject::LimitsIn(view) => return limits::run_in(view, &options),
         Subject::Starts | Subject::Listing | Subject::Limits => setup::run()?,
     }
+    order::check()?;
     match subject {
         Subject::Listing => crowd::run(&options),
         Subject::Limits => limits::run(&options),

@@ -7,7 +7,7 @@ use crate::bench::{Ground, build_izba};
 use crate::{Outcome, command, setup};
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -33,12 +33,34 @@ pub(crate) fn run() -> Outcome {
         let found = functions[..after].last().filter(|function| address <= function.last);
         order.extend(found.map(|function| function.name.as_str()).filter(|name| known.insert(*name)));
     }
-    let file = command::workspace().join("crates/cli/order.txt");
-    let rustc = command::output(Command::new("rustc").arg("--version"))?;
-    let content = format!("# Made by `cargo xtask order` with {rustc}{}\n", order.join("\n"));
-    fs::write(&file, content).map_err(|error| format!("{}: {error}", file.display()))?;
+    let file = file();
+    fs::write(&file, format!("{}{}\n", heading()?, order.join("\n")))
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     println!("{}: {} functions of {}", file.display(), order.len(), functions.len());
     Ok(())
+}
+
+/// Says so if the order is that of another compiler, whose functions have other names.
+pub(crate) fn check() -> Outcome {
+    let (file, heading) = (file(), heading()?);
+    let found = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if !found.starts_with(&heading) {
+        let said = found.lines().next().unwrap_or_default();
+        eprintln!(
+            "{}: {said}, and this is another one: izba needs more memory until `cargo xtask order`",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+fn file() -> PathBuf {
+    command::workspace().join("crates/cli/order.txt")
+}
+
+/// The first line.
+fn heading() -> Outcome<String> {
+    Ok(format!("# Made by `cargo xtask order` with {}", command::output(Command::new("rustc").arg("--version"))?))
 }
 
 /// By address: nm(1).
