@@ -3,7 +3,7 @@
 //     step FILE FIRST LAST PROGRAM [ARG...]
 //
 // Only addresses from FIRST to LAST (hexadecimal) are written to FILE. Its children are followed as it is, each until execve(2).
-// Every instruction is a stop, so a start takes half a minute: ptrace(2), PTRACE_SINGLESTEP.
+// Every instruction is a stop, so a start takes half a minute: ptrace(2), PTRACE_SINGLESTEP. For x86_64, whose instruction pointer is rip.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>

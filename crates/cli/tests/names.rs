@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use serde_json::Value;
@@ -252,6 +253,19 @@ fn a_run_that_is_just_starting_is_waited_for_and_said() {
     assert!(!ground.runtime(User::Root).join("runs/slow/record.json").exists());
     assert_eq!(inspect(&ground, User::Root, "slow")["command"][0], "sh");
     assert_eq!(izba(&ground, User::Root, &["kill", "slow", "KILL"]).text(), "");
+}
+
+/// As the first process of an izba that was killed does, until it notices.
+#[test]
+fn who_holds_a_name_without_a_record_is_given_a_moment_to_end() {
+    let ground = Ground::new();
+    let lock = hold(&ground, "late", None);
+    let mut next = ground.izba(User::Root);
+    next.args(["run", "--name", "late"]).args(support::MARK).args(["host", "echo", "mine"]);
+    let next = next.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    drop(lock);
+    assert_eq!(Ended::from(next.wait_with_output().unwrap()).text(), "mine");
 }
 
 #[test]

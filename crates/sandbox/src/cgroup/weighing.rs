@@ -31,7 +31,7 @@ pub struct Weighing {
 pub struct Disk {
     /// Its name in /sys/block.
     pub name: String,
-    /// Does BFQ schedule it?
+    /// Does BFQ schedule it? That it knows groups, CONFIG_BFQ_GROUP_IOSCHED, is taken for granted: every distribution that has BFQ has it so.
     pub bfq: bool,
 }
 
