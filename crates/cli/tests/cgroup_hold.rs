@@ -4,30 +4,16 @@
 mod group;
 mod support;
 
-use std::fs;
-
-use group::{Limited, ended, is_v1, take};
+use group::{Limited, ended, ends_at_memory_and_swap, is_v1, stays_on_cpu_1, take};
 use serde_json::json;
-use support::Ground;
+use support::{Ground, User};
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// What one CPU may take beyond what it was given, in microseconds: a slice of bandwidth (sched_cfs_bandwidth_slice_us) and a tick, which is paid back later.
-const SLACK: u64 = 5_000 + 10_000;
-
-/// Has a busy script run into its quota many times, stops it, and looks at what it has had.
 fn quota_holds(cpus: &str, quota: u64, script: &str) {
     let ground = Ground::new();
-    let run = Limited::start(&ground, &["--cpus", cpus, "--cpu-weight", "10000"], script);
     // The weight is for a machine that is busy with other things, which would not give it so much.
-    ground.wait_for("it has used its quota twenty times", || run.count("cpu", "throttledPeriods") >= 20);
-    run.izba(&["pause", "web"]).text();
-    let stats = run.stats();
-    let of = |field: &str| stats["cpu"][field].as_u64().unwrap();
-    let (used, periods, throttled) = (of("totalMicroseconds"), of("periods"), of("throttledPeriods"));
-    assert!(used <= quota * (periods + 1) + 2 * SLACK, "more than {quota} a period: {stats:#}");
-    assert!(used >= quota * throttled * 9 / 10, "less than {quota} in periods that were used up: {stats:#}");
-    assert!(of("throttledMicroseconds") > 0, "{stats:#}");
+    Limited::start(&ground, &["--cpus", cpus, "--cpu-weight", "10000"], script).holds_quota(quota);
 }
 
 #[test]
@@ -43,17 +29,7 @@ fn two_that_are_busy_share_a_quota() {
 #[test]
 fn nobody_leaves_the_set_of_cpus() {
     let ground = Ground::new();
-    let see = "import os
-own = lambda: [line.split()[1] for line in open('/proc/self/status') if line.startswith(('Cpus_allowed_list', 'Mems_allowed_list'))]
-print(own())
-try: os.sched_setaffinity(0, {0}); print('moved')
-except OSError as error: print(error.strerror)
-os.sched_setaffinity(0, {0, 1}); print(own())
-";
-    let script = format!("python3 -c \"{see}\"; (grep Cpus_allowed_list /proc/self/status)");
-    let run = ground.sh(support::User::Root, &["--cpuset-cpus", "1", "--cpuset-mems", "0"], "host", &script);
-    let lines: Vec<&str> = run.text().lines().collect();
-    assert_eq!(lines, ["['1', '0']", "Invalid argument", "['1', '0']", "Cpus_allowed_list:\t1"]);
+    stays_on_cpu_1(|options, script| ground.sh(User::Root, options, "host", script));
 }
 
 #[test]
@@ -70,23 +46,10 @@ fn memory_ends_at_its_limit() {
     assert!(result["memoryPeakBytes"].as_u64() > Some(16 * MEBIBYTE), "{result:#}");
 }
 
-/// On v1 the sum has a limit of its own, on v2 swap has. That there is swap up to the limit, v2_swap.rs shows.
 #[test]
 fn memory_and_swap_together_end_at_their_limit() {
     let ground = Ground::new();
-    let script = format!("echo up; read go; {}; echo $?; read end", take(100));
-    let mut run = Limited::start(&ground, &["--memory", "32M", "--memory-swap", "32M"], &script);
-    assert_eq!(run.ask("go"), "137");
-    assert_eq!(run.count("memory", "oomKills"), 1);
-    let group = run.group("memory");
-    let number = |file: &str| fs::read_to_string(group.join(file)).unwrap().trim().parse::<u64>().unwrap();
-    if is_v1(&group) {
-        let most = number("memory.memsw.max_usage_in_bytes");
-        assert_eq!(number("memory.memsw.limit_in_bytes"), 32 * MEBIBYTE);
-        assert!((30 * MEBIBYTE..=32 * MEBIBYTE).contains(&most), "{most}");
-    } else {
-        assert_eq!((number("memory.swap.max"), number("memory.swap.peak")), (0, 0));
-    }
+    ends_at_memory_and_swap(|options, script| Limited::start(&ground, options, script));
 }
 
 #[test]

@@ -3,56 +3,38 @@
 
 mod disk;
 mod group;
+mod rate;
 mod support;
-
-use std::time::Instant;
 
 use disk::Disk;
 use group::{Limited, pure_v2};
+use rate::Rate;
 use support::{Ground, User};
 
-/// How much of a second's amount may come at once: the kernel counts in slices of 0.1 s (block/blk-throttle.c), and begins a new one early where nothing was done.
-const BURST: f64 = 0.25;
-
-/// Has dd transfer a disk's beginning under a limit for each second, and looks at what the group had transferred in the time that has passed.
-fn rate_holds(option: &str, rate: u32, dd: &str, counter: &str, amount: u64) {
+fn rate_holds(rate: &Rate) {
     let ground = Ground::new();
     let disk = Disk::new(&ground, 16);
-    let device = &disk.device;
-    let (volume, limit) = (format!("{device}:{device}:dev"), format!("{device}:{rate}"));
-    let script = format!("echo up; read go; dd {} 2>&1 | tail -n1; read end", dd.replace("DISK", device));
-    let mut run = Limited::start(&ground, &["-v", &volume, option, &limit], &script);
-    let start = Instant::now();
-    assert!(run.ask("go").contains("copied"));
-    let stats = run.stats();
-    let passed = start.elapsed().as_secs_f64();
-    let counted = stats["io"].as_array().unwrap().iter().find(|row| row["device"] == disk.number()).unwrap();
-    let count = counted[counter].as_u64().unwrap();
-    assert_eq!(count, amount, "{stats:#}");
-    let most = f64::from(rate) * (passed + BURST);
-    assert!(f64::from(u32::try_from(count).unwrap()) <= most, "{count} {counter} in {passed} s, {option} {limit}");
+    rate.holds(&disk, &disk.device, |options, script| Limited::start(&ground, options, script));
 }
 
 #[test]
 fn bytes_written_hold_to_their_rate() {
-    let dd = "if=/dev/zero of=DISK bs=64k count=48 oflag=direct";
-    rate_holds("--device-write-bps", 2 << 20, dd, "writtenBytes", 3 << 20);
+    rate_holds(&rate::BYTES_WRITTEN);
 }
 
 #[test]
 fn bytes_read_hold_to_their_rate() {
-    let dd = "if=DISK of=/dev/null bs=64k count=48 iflag=direct";
-    rate_holds("--device-read-bps", 2 << 20, dd, "readBytes", 3 << 20);
+    rate_holds(&rate::BYTES_READ);
 }
 
 #[test]
 fn writes_hold_to_their_rate() {
-    rate_holds("--device-write-iops", 50, "if=/dev/zero of=DISK bs=4k count=75 oflag=direct", "writes", 75);
+    rate_holds(&rate::WRITES);
 }
 
 #[test]
 fn reads_hold_to_their_rate() {
-    rate_holds("--device-read-iops", 50, "if=DISK of=/dev/null bs=4k count=75 iflag=direct", "reads", 75);
+    rate_holds(&rate::READS);
 }
 
 /// What can be done with a node that was made inside.

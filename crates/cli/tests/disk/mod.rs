@@ -26,6 +26,17 @@ impl Disk {
         Self { device: found.text().to_owned(), before: None }
     }
 
+    /// A node of the ground's by which this user too may read and write it.
+    pub fn node(&self, ground: &Ground, user: User) -> String {
+        let node = ground.path("node").display().to_string();
+        let (uid, gid, _) = user.account();
+        let number = self.number();
+        let (major, minor) = number.split_once(':').unwrap();
+        run(ground.command("mknod", User::Root).args(["-m", "600", &node, "b", major, minor])).text();
+        std::os::unix::fs::chown(&node, Some(uid), Some(gid)).unwrap();
+        node
+    }
+
     /// Its name in /sys/block: "loop0".
     pub fn name(&self) -> &str {
         self.device.rsplit('/').next().unwrap()

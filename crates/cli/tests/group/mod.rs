@@ -71,6 +71,43 @@ pub fn take(mebibytes: u32) -> String {
     format!("python3 -c 'taken = b\"x\" * ({mebibytes} << 20)'")
 }
 
+/// A script that says which CPUs and memory nodes it may use, tries to get CPU 0, and says it again; a child of the shell too.
+const SEE_CPUS: &str = r#"python3 -c "import os
+own = lambda: [line.split()[1] for line in open('/proc/self/status') if line.startswith(('Cpus_allowed_list', 'Mems_allowed_list'))]
+print(own())
+try: os.sched_setaffinity(0, {0}); print('moved')
+except OSError as error: print(error.strerror)
+os.sched_setaffinity(0, {0, 1}); print(own())
+"; (grep Cpus_allowed_list /proc/self/status)"#;
+
+/// Has `run` run a script with options for CPU 1 alone, and looks whether it stays there.
+pub fn stays_on_cpu_1(run: impl FnOnce(&[&str], &str) -> Ended) {
+    let ended = run(&["--cpuset-cpus", "1", "--cpuset-mems", "0"], SEE_CPUS);
+    let lines: Vec<&str> = ended.text().lines().collect();
+    assert_eq!(lines, ["['1', '0']", "Invalid argument", "['1', '0']", "Cpus_allowed_list:\t1"]);
+}
+
+/// Has a run that `start` starts take more than its memory and swap, and looks at their counters. On v1 the sum has a limit of its own, on v2 swap has. That
+/// there is swap up to the limit, v2_swap.rs shows.
+pub fn ends_at_memory_and_swap<'a>(start: impl FnOnce(&[&str], &str) -> Limited<'a>) {
+    let script = format!("echo up; read go; {}; echo $?; read end", take(100));
+    let mut run = start(&["--memory", "32M", "--memory-swap", "32M"], &script);
+    assert_eq!(run.ask("go"), "137");
+    assert_eq!(run.count("memory", "oomKills"), 1);
+    let group = run.group("memory");
+    let number = |file: &str| fs::read_to_string(group.join(file)).unwrap().trim().parse::<u64>().unwrap();
+    if is_v1(&group) {
+        let most = number("memory.memsw.max_usage_in_bytes");
+        assert_eq!(number("memory.memsw.limit_in_bytes"), 32 << 20);
+        assert!((30 << 20..=32 << 20).contains(&most), "{most}");
+    } else {
+        assert_eq!((number("memory.swap.max"), number("memory.swap.peak")), (0, 0));
+    }
+}
+
+/// What one CPU may take beyond what it was given, in microseconds: a slice of bandwidth (sched_cfs_bandwidth_slice_us) and a tick, which is paid back later.
+const SLACK: u64 = 5_000 + 10_000;
+
 /// The run "web", whose groups are to hold what was asked of them. Dropping it ends it as a whole, and checks that no group is left.
 pub struct Limited<'a> {
     pub ground: &'a Ground,
@@ -104,6 +141,18 @@ impl<'a> Limited<'a> {
     pub fn count(&self, object: &str, field: &str) -> u64 {
         let stats = self.stats();
         stats[object][field].as_u64().unwrap_or_else(|| panic!("{object}.{field}: {stats:#}"))
+    }
+
+    /// Has the busy script run into its quota of so many microseconds a period many times, stops it, and looks at what it has had.
+    pub fn holds_quota(&self, quota: u64) {
+        self.ground.wait_for("it has used its quota twenty times", || self.count("cpu", "throttledPeriods") >= 20);
+        assert_eq!(self.izba(&["pause", "web"]).text(), "");
+        let stats = self.stats();
+        let of = |field: &str| stats["cpu"][field].as_u64().unwrap_or_else(|| panic!("{field}: {stats:#}"));
+        let (used, periods, throttled) = (of("totalMicroseconds"), of("periods"), of("throttledPeriods"));
+        assert!(used <= quota * (periods + 1) + 2 * SLACK, "more than {quota} a period: {stats:#}");
+        assert!(used >= quota * throttled * 9 / 10, "less than {quota} in periods that were used up: {stats:#}");
+        assert!(of("throttledMicroseconds") > 0, "{stats:#}");
     }
 
     /// Writes a line to the script, and reads the one with which it answers.
