@@ -7,9 +7,10 @@ mod group;
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output};
+use std::time::{Duration, Instant};
 
 use group::{groups_of, izba, json};
 use support::{Ended, Ground, MARK, User, run};
@@ -56,9 +57,7 @@ impl<'a> Stopped<'a> {
     fn ended(mut self) -> Ended {
         let is_there = || Path::new(&format!("/proc/{}", self.izba)).exists();
         self.ground.wait_for("izba has ended", || !is_there());
-        let status = self.strace.take().unwrap().wait().unwrap();
-        let read = |name| fs::read(self.ground.path(name)).unwrap();
-        Ended::from(Output { status, stdout: read("stdout"), stderr: read("stderr") })
+        ended(self.ground, self.strace.take().unwrap().wait().unwrap())
     }
 }
 
@@ -69,6 +68,12 @@ impl Drop for Stopped<'_> {
             let _ended = strace.kill().and_then(|()| strace.wait());
         }
     }
+}
+
+/// What it has written to its files.
+fn ended(ground: &Ground, status: ExitStatus) -> Ended {
+    let read = |name| fs::read(ground.path(name)).unwrap();
+    Ended::from(Output { status, stdout: read("stdout"), stderr: read("stderr") })
 }
 
 fn children(pid: &str) -> Vec<String> {
@@ -130,17 +135,28 @@ fn a_signal_that_the_caller_ignores_gives_nothing_up() {
     fs::write(&freeze, "0").unwrap();
 }
 
-/// A group of the v1 freezer with the run's processes.
+/// A group of the v1 freezer, which goes when this is dropped.
 struct Freezer(PathBuf);
 
 impl Freezer {
-    fn with(ground: &Ground, run: &str) -> Self {
-        let dir = Path::new("/sys/fs/cgroup/freezer").join(ground.path("").file_name().unwrap());
+    /// `None` where cgroup v1's freezer isn't mounted.
+    fn new(ground: &Ground) -> Option<Self> {
+        let top = Path::new("/sys/fs/cgroup/freezer");
+        if !top.exists() {
+            println!("skipped: cgroup v1's freezer isn't mounted here");
+            return None;
+        }
+        let dir = top.join(ground.path("").file_name().unwrap());
         fs::create_dir(&dir).unwrap();
-        let freezer = Self(dir);
+        Some(Self(dir))
+    }
+
+    /// With the run's processes.
+    fn with(ground: &Ground, run: &str) -> Option<Self> {
+        let freezer = Self::new(ground)?;
         let procs = fs::read_to_string(unified(ground, run).join("cgroup.procs")).unwrap();
         procs.lines().for_each(|pid| fs::write(freezer.0.join("cgroup.procs"), pid).unwrap());
-        freezer
+        Some(freezer)
     }
 
     fn set(&self, state: &str) {
@@ -149,21 +165,26 @@ impl Freezer {
 }
 
 impl Drop for Freezer {
+    /// A test that fails leaves members, which have to go before the group can.
     fn drop(&mut self) {
-        self.set("THAWED");
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.0.exists() && Instant::now() < until {
+            let _thawed = fs::write(self.0.join("freezer.state"), "THAWED");
+            let members = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+            members.lines().for_each(|pid| drop(fs::write("/sys/fs/cgroup/freezer/cgroup.procs", pid)));
+            if fs::remove_dir(&self.0).is_err() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 }
 
 /// There a process doesn't even end by SIGKILL.
 #[test]
 fn what_the_v1_freezer_holds_is_said_and_ends_when_it_is_thawed() {
-    if !Path::new("/sys/fs/cgroup/freezer").exists() {
-        println!("skipped: cgroup v1's freezer isn't mounted here");
-        return;
-    }
     let ground = Ground::new();
     let run = ground.named(User::Root, "web", &[], "host", WAIT);
-    let freezer = Freezer::with(&ground, "web");
+    let Some(freezer) = Freezer::with(&ground, "web") else { return };
     let starting = Stopped::start(&ground, "socketpair", "USR1", &["exec", "--no-tty", "web", "true"]);
     freezer.set("FROZEN");
     let first = starting.go_on();
@@ -177,8 +198,6 @@ fn what_the_v1_freezer_holds_is_said_and_ends_when_it_is_thawed() {
     ground.wait_for("it ends", || !is_running(&first));
     drop(run);
     ground.wait_for("nobody is in the group", || fs::remove_dir(&freezer.0).is_ok());
-    // There is nothing to thaw any more.
-    std::mem::forget(freezer);
 }
 
 #[test]
@@ -197,27 +216,69 @@ fn a_run_that_is_frozen_from_its_start_leaves_neither_record_nor_group() {
     assert_eq!(fs::read_dir(ground.runtime(User::Root).join("runs")).unwrap().count(), 0);
 }
 
-#[test]
-fn a_helper_that_hangs_is_ended() {
-    let ground = Ground::new();
-    let (bin, said) = (ground.directory("bin", User::Ranges), ground.directory("said", User::Ranges).join("pid"));
-    ground.file(
-        bin.join("newuidmap"),
-        User::Ranges,
-        &format!("#!/bin/sh\necho $$ > {}\nexec sleep 1000\n", said.display()),
-    );
-    fs::set_permissions(bin.join("newuidmap"), fs::Permissions::from_mode(0o755)).unwrap();
+/// `izba run` by a user whose newuidmap(1) is this script, which begins with `said`: it says its process id and the first process's.
+fn with_helper(ground: &Ground, script: &str) -> Child {
+    let (bin, said) = (ground.directory("bin", User::Ranges), ground.directory("said", User::Ranges).join("pids"));
+    let text = ground.path("newuidmap");
+    let said = format!("said() {{ echo $$ $1 > {}; }}", said.display());
+    ground.file(&text, User::Ranges, &format!("#!/bin/sh\n{said}\n{script}\n"));
+    support::install(text, bin.join("newuidmap"));
     let mut command = ground.izba(User::Ranges);
     let path = format!("{}:/usr/bin:/bin", bin.display());
     command.args(["run", "--no-tty"]).args(MARK).args(["host", "true"]).env("PATH", path);
-    let mut izba = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let pid = || fs::read_to_string(&said).unwrap_or_default().trim().to_owned();
-    ground.wait_for("the helper runs", || !pid().is_empty());
+    // A pipe would stay open in what is left of a start.
+    let file = |name| fs::File::create(ground.path(name)).unwrap();
+    command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap()
+}
+
+/// What the script has said.
+fn said(ground: &Ground) -> [String; 2] {
+    let said = || fs::read_to_string(ground.path("said/pids")).unwrap_or_default();
+    ground.wait_for("the helper runs", || said().ends_with('\n'));
+    let said = said();
+    let (helper, first) = said.trim().split_once(' ').unwrap();
+    [helper.to_owned(), first.to_owned()]
+}
+
+fn terminate(izba: &Child) {
     assert_eq!(run(Command::new("kill").args(["-s", "TERM", &izba.id().to_string()])).status, 0);
-    ground.wait_for("the helper has ended", || !is_running(&pid()));
-    izba.wait().unwrap();
-    let ended = Ended::from(izba.wait_with_output().unwrap());
-    assert!(ended.failure(143).contains("the start was given up at the step: "), "{ended:?}");
+}
+
+#[test]
+fn a_helper_that_hangs_is_ended() {
+    for hangs in ["said $1; exec sleep 1000", "exec 2>&-; said $1; exec sleep 1000"] {
+        let ground = Ground::new();
+        let mut izba = with_helper(&ground, hangs);
+        let [helper, _] = said(&ground);
+        terminate(&izba);
+        ground.wait_for("the helper has ended", || !is_running(&helper));
+        let ended = ended(&ground, izba.wait().unwrap());
+        assert!(ended.failure(143).contains("the start was given up at the step: "), "{hangs}: {ended:?}");
+    }
+}
+
+/// The helper freezes the first process, and fails.
+#[test]
+fn a_failure_is_said_though_a_signal_ends_the_wait_for_what_stays() {
+    let ground = Ground::new();
+    let Some(freezer) = Freezer::new(&ground) else { return };
+    let dir = freezer.0.display();
+    for file in ["cgroup.procs", "freezer.state"] {
+        chown(freezer.0.join(file), Some(User::Ranges.account().0), None).unwrap();
+    }
+    let script = format!(
+        "echo $1 > {dir}/cgroup.procs; echo FROZEN > {dir}/freezer.state; echo no such range >&2; said $1; exit 1"
+    );
+    let mut izba = with_helper(&ground, &script);
+    let [helper, first] = said(&ground);
+    ground.wait_for("the helper has ended", || !is_running(&helper));
+    terminate(&izba);
+    let ended = ended(&ground, izba.wait().unwrap());
+    let left = format!("no such range; process {first} of it was killed, and ends as soon as it can");
+    assert!(ended.failure(125).contains(&left), "{ended:?}");
+    assert!(is_running(&first));
+    freezer.set("THAWED");
+    ground.wait_for("it ends", || !is_running(&first));
 }
 
 /// The program is executed while izba hasn't heard of it.

@@ -171,7 +171,7 @@ pub fn spawn(plan: &Plan, observe: Option<&mut dyn FnMut(Done<'_>)>) -> Result<C
 /// The same for a caller that has more to say.
 ///
 /// # Errors
-/// As [`spawn`]; and [`GivenUp`](StartError::GivenUp), which says what is left where something doesn't end.
+/// As [`spawn`]; and [`GivenUp`](StartError::GivenUp) and [`Left`](StartError::Left), which say what is left where something doesn't end.
 pub fn spawn_with(plan: &Plan, start: Start<'_>) -> Result<Child, StartError> {
     let Start { mask, give_up, mut observe } = start;
     let setup = |call: &'static str| move |errno: Errno| StartError::Call { call, errno };
@@ -263,8 +263,11 @@ impl Parent<'_, '_> {
             let _reaped = wait(&self.child.pidfd);
             return error;
         }
-        let step = if let StartError::GivenUp { step, .. } = error { step } else { None };
-        StartError::GivenUp { step, frozen: frozen_group_of(self.child.pid), left: Some(self.child.pid) }
+        let (frozen, left) = (frozen_group_of(self.child.pid), self.child.pid);
+        match error {
+            StartError::GivenUp { step, .. } => StartError::GivenUp { step, frozen, left: Some(left) },
+            error => StartError::Left { error: Box::new(error), left },
+        }
     }
 
     /// With what it waits for, as long as that can be seen.

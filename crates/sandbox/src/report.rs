@@ -68,6 +68,14 @@ pub enum StartError {
     /// A step of the plan failed.
     #[error("{0}")]
     Step(Box<StepError>),
+    /// It failed otherwise, and was given up when the first process didn't end.
+    #[error("{error}; process {left} of it was killed, and ends as soon as it can")]
+    Left {
+        /// The failure.
+        error: Box<Self>,
+        /// The first process, as in [`GivenUp`](Self::GivenUp).
+        left: i32,
+    },
 }
 
 impl StartError {
@@ -76,6 +84,7 @@ impl StartError {
     pub fn status(&self) -> i32 {
         match self {
             Self::Step(step) => step.exec.as_ref().map_or(crate::STATUS_FAILED, |exec| i32::from(exec.status)),
+            Self::Left { error, .. } => error.status(),
             _ => crate::STATUS_FAILED,
         }
     }
@@ -96,6 +105,7 @@ impl StartError {
             Self::CloneIntoGroup { group, errno } => diagnose::cause(Failed::IntoGroup(group), *errno),
             Self::Clone { namespaces, errno } => diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), *errno),
             Self::Step(step) => step.hint.clone(),
+            Self::Left { error, .. } => error.hint(),
         }
     }
 }

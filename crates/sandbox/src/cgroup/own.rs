@@ -67,7 +67,7 @@ impl OwnGroup {
     /// is removed first.
     pub(crate) fn make(&mut self, path: &Path, controllers: &[Controller]) -> Result<OwnedFd, Errno> {
         let lock = make_locked(path)?;
-        // It holds the lock too, as that is the open file's: flock(2). It is closed when the child has started, as what the child inherits is.
+        // The caller's copy is closed with its slots, while the child starts. The lock is the open file's (flock(2)), so it stays with the other one, in `locks`.
         let dir = fcntl_dupfd_cloexec(&lock, 0);
         self.locks.push(lock);
         match controllers {

@@ -139,7 +139,8 @@ impl Held {
         for (file, content) in files {
             match self.write(group, file, content) {
                 Err(Errno::NOENT) => {}
-                Err(Errno::OPNOTSUPP) if twins => {}
+                // Of a file that isn't there, too, this is the better reason.
+                Err(Errno::OPNOTSUPP) if twins => outcome = outcome.map_err(|_absent| Errno::OPNOTSUPP),
                 Err(errno) => return Err(errno),
                 Ok(()) => outcome = Ok(()),
             }
@@ -246,5 +247,30 @@ mod tests {
         let held = refused(Enforcement::BestEffort).unwrap();
         assert_eq!(held.left_out, ["left out: set pids.max to 20: Invalid argument (os error 22)"]);
         assert!(dirs(&held).iter().all(|dir| dir.is_dir()), "the start goes on");
+    }
+
+    /// A threaded group says EOPNOTSUPP of cgroup.kill.
+    #[test]
+    fn of_two_files_one_has_to_work_and_a_refusal_says_more_than_an_absence() {
+        let name = format!("izba-test-twins-{}", std::process::id());
+        let tops = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        let top = tops.into_iter().find(|top| top.join("cgroup.procs").exists()).unwrap();
+        let mut held = Held { slots: vec![None], group: OwnGroup::default(), left_out: Vec::new() };
+        let made = held.group.make(&top.join(name), &[]).unwrap();
+        held.keep(Slot(0), made).unwrap();
+        held.write(Slot(0), c"cgroup.type", b"threaded").unwrap();
+        let limit = |files: &[&CStr], required| {
+            let files: Vec<_> = files.iter().map(|&file| (file.to_owned(), b"1".to_vec())).collect();
+            held.write_limit(Slot(0), &files, required)
+        };
+        let (absent, refused, works) = (c"cgroup.absent", c"cgroup.kill", c"cgroup.max.depth");
+        assert_eq!(limit(&[absent, absent], true), Err(Errno::NOENT));
+        for both in [[refused, absent], [absent, refused], [refused, refused]] {
+            assert_eq!(limit(&both, true), Err(Errno::OPNOTSUPP), "{both:?}");
+            assert_eq!(limit(&both, false), Ok(()), "{both:?}");
+        }
+        assert_eq!(limit(&[refused, works], true), Ok(()));
+        assert_eq!(limit(&[works, refused], true), Ok(()));
+        held.group.remove().unwrap();
     }
 }
