@@ -57,9 +57,10 @@ pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String], company: &mu
     }
     company.before()?;
     notes.iter().chain(&plan.notes).for_each(output::note);
-    // None is missed between the program's first moment and ours with it.
+    // None is missed between the program's first moment and ours with it. They stay blocked: what comes after the program's end, or after a start that
+    // was given up, is cleaning up, which no second signal is to interrupt.
     let mask = signal::set_mask(&SignalSet::full());
-    let status = spawn(&plan, mask, show.explain).and_then(|mut child| {
+    spawn(&plan, mask, show.explain).and_then(|mut child| {
         child.left_out().iter().for_each(output::note);
         let status = company.started(&mut child).and_then(|()| attend(&mut child, company));
         if status.is_err() {
@@ -71,9 +72,7 @@ pub fn launch(sandbox: &Sandbox, show: &ShowArgs, notes: &[String], company: &mu
             output::failure(&Failure::from_error(&error));
         }
         status
-    });
-    signal::set_mask(&mask);
-    status
+    })
 }
 
 fn print(plan: &Plan, notes: &[String], format: PlanFormat) -> Result<()> {

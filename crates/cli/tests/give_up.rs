@@ -2,6 +2,7 @@
 //!
 //! strace stops izba before the first process is made, its group is frozen, and izba goes on: no try depends on how fast anything is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on fails")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod group;
 mod support;
@@ -9,7 +10,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use group::{groups_of, izba, json};
@@ -279,6 +280,32 @@ fn a_failure_is_said_though_a_signal_ends_the_wait_for_what_stays() {
     assert!(is_running(&first));
     freezer.set("THAWED");
     ground.wait_for("it ends", || !is_running(&first));
+}
+
+/// Without a PID namespace that ends with its first process, which is killed while the program's process is still on its way.
+#[test]
+fn a_program_whose_start_is_given_up_is_not_executed() {
+    let ground = Ground::new();
+    for words in
+        [&["ns", "run", "-n"][..], &["run", "--share", "pid", "--cgroup-manager", "none", MARK[0], MARK[1], "host"]]
+    {
+        let mut command = ground.command("/usr/bin/strace", User::Root);
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=sendmsg:delay_enter=300000"]);
+        command
+            .arg(ground.path("izba"))
+            .args(words)
+            .args(["sleep", "1000"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let strace = command.spawn().unwrap();
+        let izba = || children(&strace.id().to_string()).pop().unwrap_or_default();
+        let program = || children(&izba()).iter().any(|first| !children(first).is_empty());
+        ground.wait_for("the program's process is made", program);
+        assert_eq!(run(Command::new("kill").args(["-s", "TERM", &izba()])).status, 0);
+        let ended = Ended::from(strace.wait_with_output().unwrap());
+        assert!(ended.failure(143).contains("the start was given up"), "{words:?}: {ended:?}");
+        ground.wait_until_none(&format!("{words:?}: of what was started"), || ground.processes());
+    }
 }
 
 /// The program is executed while izba hasn't heard of it.

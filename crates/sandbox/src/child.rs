@@ -309,7 +309,10 @@ impl Executor<'_> {
         let now = self.now();
         let last =
             Report { step: self.plan.inside.len().saturating_sub(1), call: 0, errno: 0, started: now, ended: now };
-        self.tell(&Message::Ready(last), &[]);
+        // A watcher that is killed with a start that is given up doesn't take the program's process with it.
+        if socket::send(self.channel.as_fd(), &Message::Ready(last).encode(), &[]).is_err() {
+            process::exit(crate::STATUS_FAILED);
+        }
         if self.explain {
             let _gone = socket::receive(self.channel.as_fd(), &mut [0], &mut drop);
         }

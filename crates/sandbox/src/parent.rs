@@ -356,15 +356,19 @@ impl Parent<'_, '_> {
     fn listen(&mut self) -> Result<(), StartError> {
         // What the child has received it holds itself.
         self.held.slots.clear();
-        let mut ready = false;
+        let (mut ready, mut given_up) = (false, false);
         // Without an observer the child doesn't tell how far it is.
         let mut next = self.observe.is_some().then_some(0);
         loop {
             let channel = self.channel.as_fd();
             let heard = self.give_up.wait_for(channel).map_err(|errno| StartError::Call { call: "poll", errno })?;
-            // Once it is ready the program may be running, and who watches it closes the channel a moment later: it has started.
-            if !(heard || ready && comes_within(channel, give_up::PATIENCE)) {
-                return Err(self.given_up(next.and_then(|next| self.plan.inside.get(next))));
+            if !heard && !ready {
+                // Who can't say any more that it is ready ends instead of executing the program. What was said before is heard still.
+                socket::close_for_receiving(channel).map_err(|errno| StartError::Call { call: "shutdown", errno })?;
+                given_up = true;
+            } else if !heard && !comes_within(channel, give_up::PATIENCE) {
+                // The program may be running, and who watches it closes the channel a moment later: but that was long.
+                return Err(self.given_up(None));
             }
             let mut buffer = Message::buffer();
             let mut descriptor = None;
@@ -372,6 +376,7 @@ impl Parent<'_, '_> {
             let received = received.map_err(|errno| StartError::Call { call: "recvmsg", errno })?;
             match Message::decode(buffer.get(..received.length).unwrap_or_default()) {
                 None if ready => return Ok(()),
+                None if given_up => return Err(self.given_up(next.and_then(|next| self.plan.inside.get(next)))),
                 None => return Err(StartError::Died),
                 Some(Message::Terminal) => self.terminal = descriptor,
                 Some(Message::Namespace) => self.namespaces.extend(descriptor),

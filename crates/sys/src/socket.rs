@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
-    sockopt::set_socket_passcred,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, sendmsg,
+    shutdown, socketpair, sockopt::set_socket_passcred,
 };
 
 /// The most descriptors that one message carries.
@@ -29,6 +29,14 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// EBADF, ENOTSOCK.
 pub fn ask_for_senders(receiver: BorrowedFd<'_>) -> Result<(), Errno> {
     set_socket_passcred(receiver, true)
+}
+
+/// From now on nothing can be sent to this end: EPIPE. What has come before can be received, and then it reads as if the other end were closed.
+///
+/// # Errors
+/// EBADF, ENOTSOCK.
+pub fn close_for_receiving(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    shutdown(socket, Shutdown::Read)
 }
 
 /// Sends one message, with descriptors if there are any. Never raises SIGPIPE. Allocates nothing.
