@@ -295,7 +295,7 @@ fn changes_groups(call: &Made) -> bool {
 /// What the parent does to groups before there is a child: all that isn't bookkeeping, from the first call that changes one on.
 fn of_groups(before: &[Made]) -> Vec<String> {
     // The child's stack has a guard page.
-    const PREPARING: [&str; 6] = ["pidfd_open", "socketpair", "setsockopt", "fstat", "newfstatat", "mprotect"];
+    const PREPARING: [&str; 5] = ["socketpair", "setsockopt", "fstat", "newfstatat", "mprotect"];
     let first = before.iter().position(changes_groups).unwrap_or(before.len());
     let bookkeeping = |call: &&Made| {
         is_neutral(call)
@@ -443,7 +443,7 @@ fn message(call: &str) -> Option<(String, usize)> {
 }
 
 /// What changes nothing outside the process, or runs a helper program.
-const BOOKKEEPING: [&str; 18] = [
+const BOOKKEEPING: [&str; 19] = [
     "rt_sigprocmask",
     "rt_sigaction",
     "recvmsg",
@@ -460,6 +460,7 @@ const BOOKKEEPING: [&str; 18] = [
     "pipe2",
     "futex",
     "getpid",
+    "pidfd_open",
     "prlimit64",
     "sigaltstack",
 ];
