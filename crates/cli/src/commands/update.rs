@@ -41,7 +41,11 @@ fn in_run(record: &Record, limits: &Limits, caller: &Caller) -> Result<u8> {
     let settings = update.settings()?;
     // systemd writes what it is told.
     let before = Before::read(&settings, place);
-    update.make(&settings, caller).map(|()| 0).map_err(|failure| update.undo(&before, failure, caller))
+    if let Some(unit) = &place.unit {
+        // It takes all of them or none.
+        unit::set_properties(unit, &settings, &limits.devices, caller)?;
+    }
+    update.make(&settings).map(|()| 0).map_err(|failure| update.undo(&before, failure, caller))
 }
 
 /// Limits on their way to a group.
@@ -76,10 +80,7 @@ impl Update<'_> {
         limit::burst_has_quota(self.limits, is_bounded)
     }
 
-    fn make(&self, settings: &[Setting], caller: &Caller) -> Result<()> {
-        if let Some(unit) = &self.place.unit {
-            unit::set_properties(unit, settings, &self.limits.devices, caller)?;
-        }
+    fn make(&self, settings: &[Setting]) -> Result<()> {
         self.have_controllers()?;
         self.change(settings)
     }
@@ -87,10 +88,10 @@ impl Update<'_> {
     /// After a failure. What can't be put back is named in it.
     fn undo(&self, before: &Before<'_>, failure: Failure, caller: &Caller) -> Failure {
         let mut changed = Vec::new();
-        if let Some(unit) = &self.place.unit {
-            if unit::set_properties(unit, &before.settings(), &[], caller).is_err() || !self.limits.devices.is_empty() {
-                changed.push(format!("the properties of {}", unit.name));
-            }
+        if let Some(unit) = &self.place.unit
+            && (unit::set_properties(unit, &before.settings(), &[], caller).is_err() || !self.limits.devices.is_empty())
+        {
+            changed.push(format!("the properties of {}", unit.name));
         }
         changed.extend(before.put_back(self.group));
         if changed.is_empty() {
