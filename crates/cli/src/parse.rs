@@ -21,3 +21,4 @@ pub mod size;
 pub mod sysctl;
 pub mod tmpfs;
 pub mod volume;
+pub mod weight;

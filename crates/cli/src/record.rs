@@ -28,7 +28,8 @@ use izba_sandbox::parent::Child;
 use izba_sandbox::rlimit::Rlimit;
 use izba_sandbox::sandbox::{self, Sandbox, User, WorkingDirectory};
 use izba_sandbox::survey::Id;
-use izba_sys::process::{Pid, PidfdFlags, pidfd_open};
+use izba_sys::Errno;
+use izba_sys::process::{Pid, PidfdFlags, PollFd, PollFlags, Timespec, pidfd_open, poll};
 use izba_sys::signal::check_running;
 use serde::{Deserialize, Serialize};
 
@@ -155,9 +156,36 @@ impl Record {
                 .because("its process ids mean something else here")
                 .remedy("do it from where it was started"));
         }
-        self.program
-            .open()
-            .map_err(|errno| Failure::new(format!("the program of the run {} has ended", self.name)).caused_by(&errno))
+        self.program.open().map_err(|errno| self.ended().caused_by(&errno))
+    }
+
+    /// What a verb has come to: it stumbles over many things where the run has ended meanwhile, and none of them is the cause.
+    pub fn unless_ended<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        let Err(failure) = result else { return result };
+        if failure.said || !self.has_ended() {
+            return Err(failure);
+        }
+        let ended = self.ended();
+        if ended.problem == failure.problem { Err(failure) } else { Err(ended.because(failure.problem)) }
+    }
+
+    fn ended(&self) -> Failure {
+        Failure::new(format!("the program of the run {} has ended", self.name))
+    }
+
+    /// A zombie has: pidfd_open(2), "poll".
+    fn has_ended(&self) -> bool {
+        if self.pid_namespace != own_pid_namespace() {
+            return false;
+        }
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match self.program.open() {
+            Ok(pidfd) => {
+                let mut wanted = [PollFd::new(&pidfd, PollFlags::IN)];
+                poll(&mut wanted, Some(&at_once)).is_ok_and(|ready| ready > 0)
+            }
+            Err(errno) => errno == Errno::SRCH,
+        }
     }
 
     /// The group that was made for it, and no other that has its name by now.

@@ -55,6 +55,7 @@ fn contradictions_are_said() {
         &["--memory", "64m", "--memory-swap", "32m"][..],
         &["--cpus", "0.5", "--cpu-quota", "1000"],
         &["--cpus", "0.5", "--cpu-burst", "60000"],
+        &["--cpu-burst", "1000"],
         &["--cgroup-manager", "none", "--memory", "64m"],
         &["--cgroup-manager", "none", "--cgroup-parent", "/izba-test"],
         &["--cgroup-manager", "cgroupfs", "--cgroup-parent", "izba-test.slice"],

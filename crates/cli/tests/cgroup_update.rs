@@ -46,6 +46,33 @@ fn a_controller_that_was_not_joined_at_the_start_is_said_or_had_later() {
 }
 
 #[test]
+fn an_update_that_fails_leaves_what_was() {
+    let ground = Ground::new();
+    let limits = ["--cpus", "0.5", "--memory", "64m", "--pids-limit", "10", "--cpuset-cpus", "0"];
+    let _run = ground.named(User::Root, "web", &limits, "host", "echo up; exec sleep 1000");
+    // The kernel refuses it when others have been written.
+    let refused = if pure_v2() { ["--cgroup-conf", "memory.high=lots"] } else { ["--memory", "4k"] };
+    for wrong in [["--cpuset-cpus", "4095"], ["--cpuset-mems", "4095"], refused] {
+        let said = izba(&ground, &[&["update", "web", "--cpus", "0.3"][..], &wrong].concat());
+        assert!(!said.refusal().contains("changed already"), "{said:?}");
+        let memory = file(&ground, "web", "memory", "memory.limit_in_bytes", "memory.max");
+        assert_eq!((quota(&ground), memory.as_str()), ("50000".into(), "67108864"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_burst_needs_a_quota() {
+    let ground = Ground::new();
+    let _run = ground.named(User::Root, "web", &["--cpu-weight", "100"], "host", "echo up; exec sleep 1000");
+    let burst = || izba(&ground, &["update", "web", "--cpu-burst", "1000"]);
+    let said = burst();
+    assert!(said.refusal().contains("--cpu-burst 1000: without a quota"), "{said:?}");
+    assert_eq!(izba(&ground, &["update", "web", "--cpus", "0.5"]).text(), "");
+    assert_eq!(burst().text(), "");
+    assert_eq!(file(&ground, "web", "cpu", "cpu.cfs_burst_us", "cpu.max.burst"), "1000");
+}
+
+#[test]
 fn device_rules_are_changed() {
     let ground = Ground::new();
     let script = "echo up; while read line; do cat $line >/dev/null 2>&1 </dev/null && echo yes || echo no; done";

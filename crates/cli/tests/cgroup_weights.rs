@@ -103,6 +103,32 @@ fn the_weight_of_a_disk_is_for_its_own_scheduler() {
     assert!(change.refusal().contains(&format!("the disk {}", disk.name())), "{change:?}");
 }
 
+/// BFQ would forget it.
+#[test]
+fn a_disks_own_weight_outlives_a_new_one_of_the_group() {
+    let ground = Ground::new();
+    let mut disk = Disk::new(&ground, 1);
+    disk.schedule("bfq");
+    let weight = |weight: u16| format!("{}:{weight}", disk.device);
+    let web = Limited::start(&ground, &["--io-weight-device", &weight(200)], SLEEP);
+    let has = |group: u16, own: u16| {
+        assert!(
+            says(&web, group) && weights(&web).contains(&format!("{} {own}", disk.number())),
+            "{:?}",
+            weights(&web)
+        );
+    };
+    has(100, 109);
+    for option in ["--io-weight", "--blkio-weight"] {
+        assert_eq!(izba(&ground, &["update", "web", option, "50"]).text(), "");
+        let weights = weights(&web);
+        assert!(weights.contains(&format!("{} 109", disk.number())), "{option}: {weights:?}");
+    }
+    let both = ["update", "web", "--io-weight", "60", "--io-weight-device", &weight(10_000)];
+    assert_eq!(izba(&ground, &both).text(), "");
+    has(60, 1000);
+}
+
 /// io.cost of one disk, off again at the end.
 struct Cost(String);
 

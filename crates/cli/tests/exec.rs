@@ -244,6 +244,27 @@ fn the_plan_is_shown_and_nothing_done() {
     assert_eq!(ground.processes(), before);
 }
 
+/// Nobody has reaped it yet, so that the run is still found.
+#[test]
+fn a_program_that_has_ended_is_the_cause() {
+    let ground = Ground::new();
+    let mut web = ground.named(User::Root, "web", &["--no-init"], "host", SLEEP);
+    let shown = run(ground.izba(User::Root).args(["inspect", "web"]));
+    let record: serde_json::Value = serde_json::from_str(shown.text()).unwrap();
+    let pid = |process: &str| record[process]["pid"].as_i64().unwrap_or_else(|| panic!("{record:#}"));
+    let (first, program) = (pid("first"), pid("program"));
+    let signal = |script: String| run(ground.command("sh", User::Root).args(["-c", &script])).text().to_owned();
+    signal(format!("kill -STOP {first} && kill -KILL {program}"));
+    let zombie = || fs::read_to_string(format!("/proc/{program}/stat")).unwrap().contains(") Z ");
+    ground.wait_for("the program is a zombie", zombie);
+    for verb in [&["exec", "web", "true"][..], &["update", "web", "--cpuset-cpus", "4095"]] {
+        let ended = run(ground.izba(User::Root).args(verb));
+        assert!(ended.refusal().contains("the program of the run web has ended"), "{ended:?}");
+    }
+    signal(format!("kill -CONT {first}"));
+    assert_eq!(web.status(), 137);
+}
+
 /// A program of an unreadable file isn't dumpable, so that its namespaces are root's alone: ptrace(2).
 #[test]
 fn a_program_that_is_closed_to_its_user_is_said() {

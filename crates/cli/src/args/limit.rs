@@ -9,7 +9,7 @@ use crate::parse::block_device::{self, Rate, Weight};
 use crate::parse::bound::{self, SizeBound};
 use crate::parse::cgroup::{self, Parent};
 use crate::parse::cpus::Cpus;
-use crate::parse::{hugetlb, packet_mark, rdma};
+use crate::parse::{hugetlb, packet_mark, rdma, weight};
 
 // A negative number is a value that is refused, not an unknown option: hence allow_hyphen_values everywhere.
 #[derive(Debug, Default, Args)]
@@ -40,10 +40,10 @@ pub struct CpuArgs {
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
     pub cpu_burst: Option<u64>,
     /// The share where CPU time is short, beside others with theirs: 1 to 10000, and 100 for who says nothing.
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = value_parser!(u64).range(1..=10_000), conflicts_with = "cpu_shares")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = weight::cpu, conflicts_with = "cpu_shares")]
     pub cpu_weight: Option<u64>,
     /// The same as docker and cgroup v1 count: 2 to 262144, and 1024 for who says nothing.
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = value_parser!(u64).range(2..=262_144))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = weight::shares)]
     pub cpu_shares: Option<u64>,
     /// Run only when nobody else wants to (SCHED_IDLE).
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
@@ -104,13 +104,13 @@ pub struct IoArgs {
     #[arg(long, value_name = "DISK:N|max", allow_hyphen_values = true, value_parser = block_device::count_rate)]
     pub device_write_iops: Vec<Rate>,
     /// The share of every disk's time, where BFQ or io.cost divides it: 1 to 10000, and 100 for who says nothing.
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = value_parser!(u16).range(1..=10_000), conflicts_with = "blkio_weight")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = weight::io, conflicts_with = "blkio_weight")]
     pub io_weight: Option<u16>,
     /// The share of one disk's time.
     #[arg(long, value_name = "DISK:N", allow_hyphen_values = true, value_parser = block_device::io_weight, conflicts_with = "blkio_weight_device")]
     pub io_weight_device: Vec<Weight>,
     /// The same as docker and cgroup v1 count: 10 to 1000.
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = value_parser!(u16).range(10..=1000))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = weight::blkio)]
     pub blkio_weight: Option<u16>,
     /// The same of one disk.
     #[arg(long, value_name = "DISK:N", allow_hyphen_values = true, value_parser = block_device::blkio_weight)]

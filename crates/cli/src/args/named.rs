@@ -92,7 +92,7 @@ pub struct ResumeArgs {
 }
 
 const UPDATE: &str = "\
-What isn't named stays as it is. A limit that was there is taken away with max.
+What isn't named stays as it is. A limit that was there is taken away with max; a weight can't be: by default it is 100 (--cpu-shares: 1024).
 The rules of --device-cgroup-rule take the place of all earlier ones of the run.";
 
 /// Change the limits of a run.

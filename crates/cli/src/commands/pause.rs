@@ -2,25 +2,29 @@
 
 use std::time::Duration;
 
+use izba_sandbox::cgroup::{Group, GroupError};
+
 use crate::args::named::{PauseArgs, ResumeArgs};
 use crate::caller::Caller;
-use crate::failure::Result;
-use crate::record::Run;
+use crate::failure;
+use crate::record::{Name, Run};
 use crate::start;
 
 /// A process in an uninterruptible call of the kernel stops when that is done.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Comes back when every process of the run has stopped.
-pub fn pause(args: &PauseArgs) -> Result<u8> {
-    let group = Run::find(&args.name, &Caller::of_this_process())?.record.open_group()?;
-    let failure = |error| start::group(format!("cannot pause the run {}", args.name), &error);
-    group.freeze(PATIENCE).map(|()| 0).map_err(failure)
+pub fn pause(args: &PauseArgs) -> failure::Result<u8> {
+    in_group(&args.name, "pause", |group| group.freeze(PATIENCE))
 }
 
 /// Lets all of them go on.
-pub fn resume(args: &ResumeArgs) -> Result<u8> {
-    let group = Run::find(&args.name, &Caller::of_this_process())?.record.open_group()?;
-    let failure = |error| start::group(format!("cannot resume the run {}", args.name), &error);
-    group.thaw().map(|()| 0).map_err(failure)
+pub fn resume(args: &ResumeArgs) -> failure::Result<u8> {
+    in_group(&args.name, "resume", Group::thaw)
+}
+
+fn in_group(name: &Name, verb: &str, act: impl FnOnce(&Group) -> Result<(), GroupError>) -> failure::Result<u8> {
+    let record = Run::find(name, &Caller::of_this_process())?.record;
+    let failed = |error| start::group(format!("cannot {verb} the run {name}"), &error);
+    record.unless_ended(record.open_group().and_then(|group| act(&group).map(|()| 0).map_err(failed)))
 }

@@ -1,5 +1,6 @@
 //! `izba update`.
 
+mod undo;
 mod unit;
 
 use std::io;
@@ -16,27 +17,35 @@ use crate::caller::Caller;
 use crate::failure::{Failure, Result};
 use crate::lower::limit;
 use crate::private_dir::DIRECTORY;
-use crate::record::Run;
+use crate::record::{Cgroup, Record, Run};
 use crate::start;
+use undo::Before;
 
 /// Changes what is named, and nothing else.
 pub fn update(args: &UpdateArgs) -> Result<u8> {
-    let limits = limit::lower(&args.limits)?;
+    let limits = limit::change(&args.limits)?;
     if limits == Limits::default() {
         return Err(Failure::new("no limit is named").remedy("izba update --help, which lists them"));
     }
     let caller = Caller::of_this_process();
     let record = Run::find(&args.name, &caller)?.record;
+    record.unless_ended(in_run(&record, &limits, &caller))
+}
+
+fn in_run(record: &Record, limits: &Limits, caller: &Caller) -> Result<u8> {
     let group = record.open_group()?;
-    let Some(place) = record.cgroup.map(|cgroup| cgroup.0) else { return Ok(0) };
-    let update = Update { run: &record.name, place: &place, limits: &limits };
+    let Some(Cgroup(place)) = &record.cgroup else { return Ok(0) };
+    let update = Update { run: &record.name, place, limits, group: &group };
     update.has_cpus()?;
+    update.has_quota()?;
     let settings = update.settings()?;
+    // systemd writes what it is told.
+    let before = Before::read(&settings, place);
     if let Some(unit) = &place.unit {
-        unit::set_properties(unit, &settings, &limits.devices, &caller)?;
+        // It takes all of them or none.
+        unit::set_properties(unit, &settings, &limits.devices, caller)?;
     }
-    update.have_controllers()?;
-    update.change(&group, &settings).map(|()| 0)
+    update.make(&settings).map(|()| 0).map_err(|failure| update.undo(&before, failure, caller))
 }
 
 /// Limits on their way to a group.
@@ -44,18 +53,52 @@ struct Update<'a> {
     run: &'a str,
     place: &'a Place,
     limits: &'a Limits,
+    group: &'a Group,
 }
 
 impl Update<'_> {
-    /// As at the start: cgroup v2 would take CPUs that aren't there, and leave the group with others.
+    /// As at the start: cgroup v2 would take CPUs that aren't there, and leave the group with others; v1 would refuse them when others of these limits
+    /// have been changed.
     fn has_cpus(&self) -> Result<()> {
-        let Some((Version::V2, dir)) = self.place.of(Controller::Cpuset) else { return Ok(()) };
+        let Some((version, dir)) = self.place.of(Controller::Cpuset) else { return Ok(()) };
+        let [cpus, mems] = match version {
+            Version::V1 => ["cpuset.cpus", "cpuset.mems"],
+            Version::V2 => ["cpuset.cpus.effective", "cpuset.mems.effective"],
+        };
         // The nearest that has the controller.
         let above =
             |file: &str| dir.ancestors().skip(1).find_map(|above| std::fs::read_to_string(above.join(file)).ok());
         let cpu = &self.limits.cpu;
-        present("--cpuset-cpus", cpu.cpus.as_ref(), above("cpuset.cpus.effective"))?;
-        present("--cpuset-mems", cpu.mems.as_ref(), above("cpuset.mems.effective"))
+        present("--cpuset-cpus", cpu.cpus.as_ref(), above(cpus))?;
+        present("--cpuset-mems", cpu.mems.as_ref(), above(mems))
+    }
+
+    /// The group may have one already.
+    fn has_quota(&self) -> Result<()> {
+        let now = ["cpu.max", "cpu.cfs_quota_us"].into_iter().find_map(|file| self.read(Controller::Cpu, file));
+        let is_bounded = now.is_some_and(|now| !now.starts_with("max") && !now.starts_with('-'));
+        limit::burst_has_quota(self.limits, is_bounded)
+    }
+
+    fn make(&self, settings: &[Setting]) -> Result<()> {
+        self.have_controllers()?;
+        self.change(settings)
+    }
+
+    /// After a failure. What can't be put back is named in it.
+    fn undo(&self, before: &Before<'_>, failure: Failure, caller: &Caller) -> Failure {
+        let mut changed = Vec::new();
+        if let Some(unit) = &self.place.unit
+            && (unit::set_properties(unit, &before.settings(), &[], caller).is_err() || !self.limits.devices.is_empty())
+        {
+            changed.push(format!("the properties of {}", unit.name));
+        }
+        changed.extend(before.put_back(self.group));
+        if changed.is_empty() {
+            return failure;
+        }
+        let problem = format!("{}; changed already, and not put back: {}", failure.problem, changed.join(", "));
+        Failure { problem, ..failure }
     }
 
     /// On cgroup v2 a controller can be had later, too. On v1 its group would have had to be joined at the start.
@@ -122,9 +165,9 @@ impl Update<'_> {
         std::fs::read_to_string(dir.join(file)).ok()
     }
 
-    fn change(&self, group: &Group, settings: &[Setting]) -> Result<()> {
+    fn change(&self, settings: &[Setting]) -> Result<()> {
         let problem = || format!("cannot change the limits of the run {}", self.run);
-        group.change(settings).map_err(|error| start::group(problem(), &error))?;
+        self.group.change(settings).map_err(|error| start::group(problem(), &error))?;
         let v1 = self.place.v1.contains_key(&Controller::Devices);
         let Some(dir) = self.place.unified.as_ref().filter(|_| !v1 && !self.limits.devices.is_empty()) else {
             return Ok(());
@@ -185,7 +228,8 @@ mod tests {
     fn devices_that_nothing_judges_are_no_success() {
         let limits = Limits { devices: vec!["c 1:3 r".parse().unwrap()], ..Limits::default() };
         let only_pids = Place { v1: [(Controller::Pids, "/sys/fs/cgroup/pids/a".into())].into(), ..Place::default() };
-        let check = |place| Update { run: "web", place, limits: &limits }.have_controllers();
+        let group = Group::open_rest(&Place::default()).unwrap();
+        let check = |place| Update { run: "web", place, limits: &limits, group: &group }.have_controllers();
         let failure = check(&only_pids).unwrap_err();
         assert!(failure.problem.contains("the devices limits of the run web"), "{failure}");
         let unified = Place { unified: Some("/sys/fs/cgroup/unified/a".into()), ..Place::default() };

@@ -16,7 +16,27 @@ use crate::parse::cpus::Cpus;
 /// The kernel's own: Documentation/scheduler/sched-bwc.rst.
 const PERIOD: u64 = 100_000;
 
+/// Of a new group.
 pub fn lower(args: &LimitArgs) -> Result<Limits> {
+    let limits = change(args)?;
+    burst_has_quota(&limits, false)?;
+    Ok(limits)
+}
+
+/// The kernel takes a burst without a quota, of which alone something can be left over: it would have no effect.
+pub fn burst_has_quota(limits: &Limits, now: bool) -> Result<()> {
+    let Some(burst @ 1..) = limits.cpu.burst else { return Ok(()) };
+    let is_bounded = limits.cpu.quota.map_or(now, |quota| quota != Bound::Max);
+    let by_name = limits.unified.iter().any(|(file, value)| file == "cpu.max" && !value.starts_with("max"));
+    if is_bounded || by_name {
+        return Ok(());
+    }
+    let problem = format!("--cpu-burst {burst}: without a quota there is nothing that could be saved up");
+    Err(Failure::new(problem).remedy("--cpus N or --cpu-quota MICROSECONDS, too"))
+}
+
+/// Of a group that is there already, and may have a quota.
+pub fn change(args: &LimitArgs) -> Result<Limits> {
     Ok(Limits {
         cpu: cpu(&args.cpu)?,
         memory: memory(&args.memory),
@@ -122,7 +142,7 @@ mod tests {
     fn lowered(options: &[&str]) -> Result<Limits> {
         let line = ["izba", "update", "web"].into_iter().chain(options.iter().copied());
         let Verb::Update(args) = Cli::try_parse_from(line).unwrap().verb else { panic!("update") };
-        lower(&args.limits)
+        change(&args.limits)
     }
 
     fn refused_by_parser(options: &[&str]) -> String {
@@ -144,6 +164,23 @@ mod tests {
         assert_eq!(cpu(&["--cpu-quota", "-1"]).unwrap(), (Some(Bound::Max), None));
         let failure = cpu(&["--cpus", "0.001"]).unwrap_err();
         assert!(failure.problem.starts_with("--cpus 0.001: that is 100 microseconds"), "{failure}");
+    }
+
+    #[test]
+    fn a_burst_is_of_a_quota() {
+        let check = |options: &[&str], now| burst_has_quota(&lowered(options).unwrap(), now);
+        for (options, now) in [
+            (&["--cpu-burst", "1000"][..], true),
+            (&["--cpu-burst", "0"], false),
+            (&["--cpu-burst", "1000", "--cpus", "0.5"], false),
+            (&["--cpu-burst", "1000", "--cpu-quota", "5000"], false),
+            (&["--cpu-burst", "1000", "--cgroup-conf", "cpu.max=5000 10000"], false),
+        ] {
+            assert!(check(options, now).is_ok(), "{options:?}");
+        }
+        assert!(check(&["--cpu-burst", "1000"], false).unwrap_err().to_string().contains("try: --cpus"));
+        assert!(check(&["--cpu-burst", "1000", "--cpus", "max"], true).is_err());
+        assert!(check(&["--cpu-burst", "1000", "--cgroup-conf", "cpu.max=max 10000"], false).is_err());
     }
 
     #[test]

@@ -140,6 +140,9 @@ fn a_scope_is_paused_changed_and_ended() {
     assert_eq!(run.izba(&["resume", "web"]).text(), "");
     ground.wait_for("the run goes on", || run.count("cpu", "totalMicroseconds") > before);
     assert_eq!(run.izba(&["update", "web", "--memory", "128M", "--pids-limit", "30"]).text(), "");
+    let wrong = ["update", "web", "--memory", "96M", "--pids-limit", "20", "--cgroup-conf", "memory.high=lots"];
+    let failed = run.izba(&wrong);
+    assert!(!failed.refusal().contains("changed already"), "{failed:?}");
     // What systemd wasn't told it would write back.
     systemctl(&ground, &["daemon-reload"]).text();
     let limits = ["memory.max", "pids.max"].map(|file| std::fs::read_to_string(group.join(file)).unwrap());

@@ -76,6 +76,7 @@ pub(super) fn lower(limits: &IoLimits, files: &mut Files<'_>) {
 fn on_v1(limits: &IoLimits, files: &mut Files<'_>) {
     if let Some(weight) = limits.weight {
         files.write("blkio.bfq.weight", weight.bfq());
+        keep_disks(limits, "blkio.bfq.weight_device", files);
     }
     if let Some(weight) = limits.leaf_weight {
         files.write("blkio.leaf_weight", weight);
@@ -104,6 +105,7 @@ fn on_v1(limits: &IoLimits, files: &mut Files<'_>) {
 fn on_v2(limits: &IoLimits, files: &mut Files<'_>) {
     if let Some(weight) = limits.weight {
         files.write_twins([("io.weight", weight.io().to_string()), ("io.bfq.weight", weight.bfq().to_string())]);
+        keep_disks(limits, "io.bfq.weight", files);
     }
     let weights = limits.weight_devices.iter().filter_map(|of| Some((numbers(of.device), of.weight?)));
     for (device, weight) in weights {
@@ -114,6 +116,17 @@ fn on_v2(limits: &IoLimits, files: &mut Files<'_>) {
         files.write("io.max", format!("{}{line}", numbers(device)));
     }
     no_leaf_weights(limits, files);
+}
+
+/// With the group's weight BFQ takes away every disk's own (`bfq_io_set_weight_legacy` in block/bfq-cgroup.c), which nobody has asked for: those
+/// that no new one follows are written again.
+fn keep_disks(limits: &IoLimits, file: &str, files: &mut Files<'_>) {
+    let lines = files.text(file).unwrap_or_default();
+    let is_new = |disk: &str| limits.weight_devices.iter().any(|of| of.weight.is_some() && numbers(of.device) == disk);
+    // The group's own line begins with "default".
+    let own =
+        lines.lines().filter(|line| line.split_once(' ').is_some_and(|(disk, _)| disk.contains(':') && !is_new(disk)));
+    own.for_each(|line| files.write(file, line));
 }
 
 /// One line for each device, with all that it is limited to.

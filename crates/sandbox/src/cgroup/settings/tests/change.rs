@@ -147,3 +147,20 @@ fn an_idle_group_takes_no_weight() {
     assert_eq!(changes(&limits, &v2, &[("cpu.idle", "1")]), ["cpu.idle=0", "cpu.weight=50"]);
     assert_eq!(changes(&limits, &v1, &[("cpu.idle", "1")]), ["cpu.idle=0", "cpu.shares=512"]);
 }
+
+#[test]
+fn a_weight_of_the_group_leaves_the_disks_theirs() {
+    let on_8_0 = DeviceWeight { device: (8, 0), weight: Some(IoWeight::Io(100)), leaf_weight: None };
+    let weight = IoLimits { weight: Some(IoWeight::Io(50)), ..IoLimits::default() };
+    let both = IoLimits { weight_devices: vec![on_8_0], ..weight.clone() };
+    let shown = "default 100\n8:0 200\n8:16 300";
+    let (unified, legacy) = ([("io.bfq.weight", shown)], [("blkio.bfq.weight_device", shown)]);
+    assert_eq!(
+        changes(&io(weight.clone()), &v2, &unified),
+        ["io.weight=50", "io.bfq.weight=8:0 200", "io.bfq.weight=8:16 300"]
+    );
+    assert_eq!(changes(&io(both), &v2, &unified), ["io.weight=50", "io.bfq.weight=8:16 300", "io.weight=8:0 100"]);
+    let device = |line: &str| format!("blkio.bfq.weight_device={line}");
+    let lines = ["blkio.bfq.weight=50".to_owned(), device("8:0 200"), device("8:16 300")];
+    assert_eq!(changes(&io(weight), &v1, &legacy), lines);
+}
