@@ -189,8 +189,7 @@ impl Text<'_> {
                     format!("; openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
                 };
                 let inherited: String = inherited.iter().map(fill).collect();
-                let open = format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
-                format!("mkdirat(AT_FDCWD, {path}, 0755); {open}; fchmod({{group}}, 03755){inherited}")
+                format!("mkdirat(AT_FDCWD, {path}, 01355); fchmodat(AT_FDCWD, {path}, 03755){inherited}")
             }
             Call::MakeGroup { path, .. } => {
                 let path = quoted(path);

@@ -110,10 +110,14 @@ impl Layout {
 
     /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
     pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
-        let own = own_groups();
-        let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
-        let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
-        all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
+        let writable = all_hierarchies(parent).filter(|hierarchy| hierarchy.writable);
+        writable.map(|hierarchy| hierarchy.parent().to_owned()).collect()
+    }
+
+    /// Where these hierarchies are mounted.
+    pub(super) fn tops() -> Vec<PathBuf> {
+        let tops = all_hierarchies(&Parent::Path("/".into()));
+        tops.map(|hierarchy| hierarchy.parent().to_owned()).collect()
     }
 
     /// Where a controller is, if it is anywhere.
@@ -194,6 +198,13 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
         Parent::Nearest => Path::new("/"),
         Parent::Path(path) => path,
     }
+}
+
+/// Those whose controllers izba knows.
+fn all_hierarchies(parent: &Parent) -> impl Iterator<Item = Hierarchy> + use<> {
+    let own = own_groups();
+    let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
+    unified_hierarchy(&own, parent, false).into_iter().chain(v1)
 }
 
 fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
@@ -300,7 +311,7 @@ fn words(file: &Path) -> BTreeSet<Controller> {
 }
 
 /// As the kernel would judge: read-only mounts too. `None` where it doesn't exist, or not any more.
-fn may_write(path: &Path) -> Option<bool> {
+pub(super) fn may_write(path: &Path) -> Option<bool> {
     match accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(Errno::NOENT) => None,
         judged => Some(judged.is_ok()),
