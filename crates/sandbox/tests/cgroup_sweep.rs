@@ -111,7 +111,7 @@ fn without_a_parent_every_group_is_looked_at_but_those_in_a_sandbox() {
     let above = Above::new();
     // Only this test's: others sweep meanwhile, or have theirs.
     let prefix = format!("deep-{}-", above.name);
-    let (made_above, being_made) = (above.make("a", 0o3755), above.make("b", 0o1355));
+    let (made_above, mut being_made) = (above.make("a", 0o3755), above.make("b", 0o1355));
     let deep: Vec<PathBuf> = made_above.iter().map(|dir| dir.join("kept/gone")).collect();
     let mode = |mode: u32, dir: &Path| fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
     for dir in &deep {
@@ -120,6 +120,8 @@ fn without_a_parent_every_group_is_looked_at_but_those_in_a_sandbox() {
         mode(0o3755, dir);
     }
     made_above.iter().for_each(|dir| mode(0o3755, dir));
+    // There it has a set-group-ID bit at once.
+    being_made.extend(above.make("a/b", 0o1355));
     let sandboxes = above.make("right-1", 0o1755);
     let inside: Vec<PathBuf> = sandboxes.iter().map(|dir| dir.join(format!("{prefix}2"))).collect();
     inside.iter().for_each(|dir| DirBuilder::new().mode(0o1755).create(dir).unwrap());

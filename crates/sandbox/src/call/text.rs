@@ -182,14 +182,13 @@ impl Text<'_> {
                     self.slot(*group)
                 )
             }
-            Call::MakeGroupAbove { path, inherited } => {
+            Call::MakeGroupAbove { path } => {
                 let path = quoted(path);
-                let fill = |(file, content): &(CString, Vec<u8>)| {
-                    let file = quoted(file);
-                    format!("; openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
-                };
-                let inherited: String = inherited.iter().map(fill).collect();
-                format!("mkdirat(AT_FDCWD, {path}, 01355); fchmodat(AT_FDCWD, {path}, 03755){inherited}")
+                format!("mkdirat(AT_FDCWD, {path}, 01355); fchmodat(AT_FDCWD, {path}, 03755)")
+            }
+            Call::FillGroupAbove { file, content } => {
+                let file = quoted(file);
+                format!("openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
             }
             Call::MakeGroup { path, .. } => {
                 let path = quoted(path);

@@ -295,11 +295,16 @@ impl Above {
     }
 }
 
-/// Of the nearest group that has the files: where cpuset isn't handed on, a group has what the one above it has.
+/// Of the nearest group that has the files: where cpuset isn't handed on, a group has what the one above it has. One of v1 that another run has
+/// just made has nothing in them yet.
 fn set_cpus(hierarchy: &mut Hierarchy, cpus: &str, mems: &str) {
     let nearest = |file: &str| {
         let mut above = hierarchy.above.iter().rev().map(|above| above.path.join(file));
-        above.find_map(|file| std::fs::read_to_string(file).ok())?.trim().parse().ok()
+        above
+            .find_map(|file| std::fs::read_to_string(file).ok().filter(|list| !list.trim().is_empty()))?
+            .trim()
+            .parse()
+            .ok()
     };
     (hierarchy.cpus, hierarchy.mems) = (nearest(cpus), nearest(mems));
 }
@@ -341,6 +346,7 @@ mod tests {
         let top = std::env::temp_dir().join(format!("izba-test-layout-{}", std::process::id()));
         std::fs::create_dir_all(top.join("a/b")).unwrap();
         std::fs::write(top.join("a/cpus"), "0-1\n").unwrap();
+        std::fs::write(top.join("a/b/cpus"), "\n").unwrap();
         std::fs::write(top.join("cpus"), "0-7\n").unwrap();
         std::fs::write(top.join("mems"), "0\n").unwrap();
         let mut below = hierarchy(Version::V2, &top, Path::new("/a/b/new"));
