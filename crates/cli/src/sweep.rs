@@ -83,7 +83,7 @@ pub fn in_background(place: &CachePlace, caller: &Caller, groups: Option<cgroup:
     }
     let caller = caller.clone();
     let work = move || {
-        drop(groups.map(|parent| cgroup::sweep(PREFIX, &parent, cgroup::SHORT_PATIENCE)));
+        drop(groups.map(|parent| cgroup::sweep(PREFIX, Some(&parent), cgroup::SHORT_PATIENCE)));
         drop(dir.map(|dir| sweep(&dir, &caller)));
     };
     // Signals are for the thread that passes them on.

@@ -37,6 +37,10 @@ const STARTS: [Start; 5] = [
 /// In groups of several hierarchies, where cgroup v1 has the controllers.
 const LIMITED: Start = Start { options: &["--name", "killed", "-m", "64m"], root: RootKind::Host };
 
+/// In groups that aren't beside the caller's own, and for which groups above have to be made.
+const LIMITED_ELSEWHERE: Start =
+    Start { options: &["--cgroup-parent", "/izba-test-killed-PID/inner", "-m", "64m"], root: RootKind::Host };
+
 /// The ground with what a start may leave on it.
 struct Scene {
     ground: Ground,
@@ -69,7 +73,7 @@ impl Scene {
     /// The program keeps the marker in its environment, so that it is seen if it stays.
     fn arguments(&self, start: Start) -> Vec<String> {
         let mut arguments = vec!["run".to_owned(), "--keep-env".to_owned()];
-        arguments.extend(start.options.iter().map(|option| (*option).to_owned()));
+        arguments.extend(start.options.iter().map(|option| option.replace("PID", &std::process::id().to_string())));
         // Long enough for izba to write down what runs.
         arguments.extend([self.root.display().to_string(), "/bin/sleep".to_owned(), "0.05".to_owned()]);
         arguments
@@ -209,6 +213,11 @@ fn killed_with_the_hosts_programs() {
 #[test]
 fn killed_with_limits() {
     killed_at_points(LIMITED, 5);
+}
+
+#[test]
+fn killed_with_limits_elsewhere() {
+    killed_at_points(LIMITED_ELSEWHERE, 5);
 }
 
 #[test]

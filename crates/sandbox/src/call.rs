@@ -141,8 +141,10 @@ pub enum Call {
     Unshare(CloneFlags),
     /// Waits until the parent has done its steps; descriptors that it sends go to these slots.
     AwaitParent { receive: Vec<Slot> },
-    /// In the parent: mkdir(2) of a group above the new one; that it exists is no error. Files of it that are empty get these values.
-    MakeGroupAbove { path: CString, inherited: Vec<(CString, Vec<u8>)> },
+    /// In the parent: mkdir(2) of a group above the new one; that it exists is no error.
+    MakeGroupAbove { path: CString },
+    /// In the parent: read(2) of a file of a group above the new one, and write(2) if it is empty.
+    FillGroupAbove { file: CString, content: Vec<u8> },
     /// In the parent: mkdir(2) of a group that must not exist yet, for these v1 controllers or, without any, in the cgroup v2 hierarchy.
     MakeGroup { path: CString, controllers: Vec<Controller>, to: Slot },
     /// In the parent: has systemd make a scope and put the child into it, and opens the scope's group.

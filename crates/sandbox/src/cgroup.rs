@@ -30,6 +30,7 @@ pub use limits::{
 };
 pub use membership::Membership;
 pub(crate) use membership::{frozen_group_of, memberships};
+pub(crate) use own::fill;
 pub use own::{OwnGroup, PATIENCE, SHORT_PATIENCE, remove_abandoned};
 pub use place::{Manager, Place, Unit};
 pub use setting::{LimitError, Presence, Setting};

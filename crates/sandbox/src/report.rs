@@ -242,8 +242,9 @@ fn cause(plan: &Plan, call: &Call, errno: Errno) -> Option<Hint> {
             return diagnose::cause(Failed::Namespaces(&kinds_of(*namespaces)), errno);
         }
         Call::SetHostname(_) | Call::SetDomainname(_) => Failed::HostName,
-        Call::MakeGroupAbove { path, .. } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
+        Call::MakeGroupAbove { path } | Call::MakeGroup { path, .. } => Failed::Group(host_path(path)),
         Call::WriteSetting { at: At::In(slot, path), .. } if plan.is_group(*slot) => Failed::GroupFile(host_path(path)),
+        Call::FillGroupAbove { file, .. } => Failed::GroupFile(host_path(file)),
         Call::WriteLimit { files, .. } => Failed::GroupFile(host_path(&files.first()?.0)),
         Call::AttachDevices { .. } => return device::program_refusal(errno),
         Call::WriteSetting { at: At::Host(path), .. } if path.as_bytes().starts_with(b"/sys/fs/cgroup/") => {

@@ -39,7 +39,7 @@ impl Above {
     }
 
     fn sweep(&self) -> u64 {
-        let swept = sweep(PREFIX, &Parent::Path(Path::new("/").join(&self.name)), PATIENCE);
+        let swept = sweep(PREFIX, Some(&Parent::Path(Path::new("/").join(&self.name))), PATIENCE);
         assert!(swept.failed.is_empty(), "{:?}", swept.failed);
         swept.groups
     }
@@ -104,4 +104,35 @@ fn what_is_held_and_what_is_somebody_elses_stays() {
     assert_eq!(above.sweep(), 1);
     assert!(others.iter().all(|dir| dir.exists()) && !held.iter().any(|dir| dir.exists()));
     assert_eq!(fs::metadata(&others[0]).unwrap().permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn without_a_parent_every_group_is_looked_at_but_those_in_a_sandbox() {
+    let above = Above::new();
+    // Only this test's: others sweep meanwhile, or have theirs.
+    let prefix = format!("deep-{}-", above.name);
+    let (made_above, mut being_made) = (above.make("a", 0o3755), above.make("b", 0o1355));
+    let deep: Vec<PathBuf> = made_above.iter().map(|dir| dir.join("kept/gone")).collect();
+    let mode = |mode: u32, dir: &Path| fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+    for dir in &deep {
+        fs::create_dir_all(dir.join(format!("{prefix}1"))).unwrap();
+        mode(0o1755, &dir.join(format!("{prefix}1")));
+        mode(0o3755, dir);
+    }
+    made_above.iter().for_each(|dir| mode(0o3755, dir));
+    // There it has a set-group-ID bit at once.
+    being_made.extend(above.make("a/b", 0o1355));
+    let sandboxes = above.make("right-1", 0o1755);
+    let inside: Vec<PathBuf> = sandboxes.iter().map(|dir| dir.join(format!("{prefix}2"))).collect();
+    inside.iter().for_each(|dir| DirBuilder::new().mode(0o1755).create(dir).unwrap());
+    // Where a killed test's groups above are, they are swept too.
+    let swept = sweep(&prefix, None, PATIENCE);
+    assert!(swept.failed.is_empty() && swept.groups >= 2, "{swept:?}");
+    let kept: Vec<PathBuf> = made_above.iter().map(|dir| dir.join("kept")).collect();
+    let gone = |dirs: &[PathBuf]| dirs.iter().all(|dir| !dir.exists());
+    let stay = [&kept[..], &inside].concat();
+    let stays = stay.iter().all(|dir| dir.is_dir());
+    stay.iter().for_each(|dir| drop(fs::remove_dir(dir)));
+    assert!(gone(&deep) && gone(&being_made), "{deep:?}");
+    assert!(stays, "{stay:?}");
 }

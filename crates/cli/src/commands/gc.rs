@@ -1,6 +1,6 @@
 //! `izba gc`.
 
-use izba_sandbox::cgroup::{self, Parent};
+use izba_sandbox::cgroup;
 
 use crate::args::cache::GcArgs;
 use crate::caller::Caller;
@@ -13,7 +13,7 @@ use crate::{cache_place, output, sweep};
 pub fn run(args: &GcArgs) -> Result<u8> {
     let caller = Caller::of_this_process();
     // Groups first: a record stays for as long as its group.
-    let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, &Parent::Nearest, cgroup::PATIENCE);
+    let cgroup::Swept { groups, failed } = cgroup::sweep(PREFIX, None, cgroup::PATIENCE);
     let records = sweep::records(&caller);
     let dir = cache_place::existing(&args.place, &caller);
     let mut swept = dir.map_or_else(|| Ok(Swept::default()), |dir| sweep::sweep(&dir, &caller))?;

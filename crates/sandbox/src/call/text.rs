@@ -182,15 +182,13 @@ impl Text<'_> {
                     self.slot(*group)
                 )
             }
-            Call::MakeGroupAbove { path, inherited } => {
+            Call::MakeGroupAbove { path } => {
                 let path = quoted(path);
-                let fill = |(file, content): &(CString, Vec<u8>)| {
-                    let file = quoted(file);
-                    format!("; openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
-                };
-                let inherited: String = inherited.iter().map(fill).collect();
-                let open = format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_DIRECTORY)");
-                format!("mkdirat(AT_FDCWD, {path}, 0755); {open}; fchmod({{group}}, 03755){inherited}")
+                format!("mkdirat(AT_FDCWD, {path}, 01355); fchmodat(AT_FDCWD, {path}, 03755)")
+            }
+            Call::FillGroupAbove { file, content } => {
+                let file = quoted(file);
+                format!("openat(AT_FDCWD, {file}, O_RDWR|O_NOFOLLOW|O_CLOEXEC); {}", write_of(content))
             }
             Call::MakeGroup { path, .. } => {
                 let path = quoted(path);

@@ -110,10 +110,14 @@ impl Layout {
 
     /// Where a group in `parent` would be, in every hierarchy whose controllers izba knows and in which the caller may make groups.
     pub(super) fn writable_parents(parent: &Parent) -> Vec<PathBuf> {
-        let own = own_groups();
-        let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
-        let all = unified_hierarchy(&own, parent, false).into_iter().chain(v1);
-        all.filter(|hierarchy| hierarchy.writable).map(|hierarchy| hierarchy.parent().to_owned()).collect()
+        let writable = all_hierarchies(parent).filter(|hierarchy| hierarchy.writable);
+        writable.map(|hierarchy| hierarchy.parent().to_owned()).collect()
+    }
+
+    /// Where these hierarchies are mounted.
+    pub(super) fn tops() -> Vec<PathBuf> {
+        let tops = all_hierarchies(&Parent::Path("/".into()));
+        tops.map(|hierarchy| hierarchy.parent().to_owned()).collect()
     }
 
     /// Where a controller is, if it is anywhere.
@@ -194,6 +198,13 @@ fn below<'a>(top: &Path, parent: &'a Parent, nearest: &'a Path) -> &'a Path {
         Parent::Nearest => Path::new("/"),
         Parent::Path(path) => path,
     }
+}
+
+/// Those whose controllers izba knows.
+fn all_hierarchies(parent: &Parent) -> impl Iterator<Item = Hierarchy> + use<> {
+    let own = own_groups();
+    let v1 = v1_hierarchies(Controller::all().collect(), &own, parent);
+    unified_hierarchy(&own, parent, false).into_iter().chain(v1)
 }
 
 fn unified_hierarchy(own: &str, parent: &Parent, limited: bool) -> Option<Hierarchy> {
@@ -284,11 +295,16 @@ impl Above {
     }
 }
 
-/// Of the nearest group that has the files: where cpuset isn't handed on, a group has what the one above it has.
+/// Of the nearest group that has the files: where cpuset isn't handed on, a group has what the one above it has. One of v1 that another run has
+/// just made has nothing in them yet.
 fn set_cpus(hierarchy: &mut Hierarchy, cpus: &str, mems: &str) {
     let nearest = |file: &str| {
         let mut above = hierarchy.above.iter().rev().map(|above| above.path.join(file));
-        above.find_map(|file| std::fs::read_to_string(file).ok())?.trim().parse().ok()
+        above
+            .find_map(|file| std::fs::read_to_string(file).ok().filter(|list| !list.trim().is_empty()))?
+            .trim()
+            .parse()
+            .ok()
     };
     (hierarchy.cpus, hierarchy.mems) = (nearest(cpus), nearest(mems));
 }
@@ -300,7 +316,7 @@ fn words(file: &Path) -> BTreeSet<Controller> {
 }
 
 /// As the kernel would judge: read-only mounts too. `None` where it doesn't exist, or not any more.
-fn may_write(path: &Path) -> Option<bool> {
+pub(super) fn may_write(path: &Path) -> Option<bool> {
     match accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(Errno::NOENT) => None,
         judged => Some(judged.is_ok()),
@@ -330,6 +346,7 @@ mod tests {
         let top = std::env::temp_dir().join(format!("izba-test-layout-{}", std::process::id()));
         std::fs::create_dir_all(top.join("a/b")).unwrap();
         std::fs::write(top.join("a/cpus"), "0-1\n").unwrap();
+        std::fs::write(top.join("a/b/cpus"), "\n").unwrap();
         std::fs::write(top.join("cpus"), "0-7\n").unwrap();
         std::fs::write(top.join("mems"), "0\n").unwrap();
         let mut below = hierarchy(Version::V2, &top, Path::new("/a/b/new"));

@@ -1,6 +1,6 @@
 //! A group that this process has made, and removes.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use izba_sys::Errno;
 use izba_sys::path::{
-    CWD, FlockOperation, Mode, OFlags, fchmod, fcntl_dupfd_cloexec, flock, fstat, mkdirat, openat, read, rmdir, stat,
-    write,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, chmodat, fchmod, fcntl_dupfd_cloexec, flock, fstat, mkdirat, openat,
+    read, rmdir, stat, write,
 };
 
 use super::group::RemoveError;
@@ -27,6 +27,9 @@ const MODE: u32 = 0o1755;
 
 /// With the set-group-ID bit too it is a group above that was made for one of ours: it goes when it is empty, and what is in it is never ended.
 const MODE_ABOVE: u32 = 0o3755;
+
+/// mkdir(2) gives no set-group-ID bit, but that of the directory above. Until it has its own, such a group can be told from one of ours by what its owner, who needs it least, may not: list it.
+const MODE_NEW_ABOVE: u32 = 0o1355;
 
 /// How often a name is tried that another izba is just sweeping, or sweeps before we have locked what we have just made.
 const TRIES: u32 = 100;
@@ -50,17 +53,17 @@ impl OwnGroup {
         &self.place
     }
 
-    /// Makes a group above the new one, if it isn't there, and gives files of it that are empty these values. Who is the last to need it removes it.
-    pub(crate) fn make_above(&mut self, path: &Path, inherited: &[(CString, Vec<u8>)]) -> Result<(), Errno> {
-        match mkdirat(CWD, path, Mode::from_raw_mode(0o755)) {
+    /// Makes a group above the new one, if it isn't there. Who is the last to need it removes it.
+    pub(crate) fn make_above(&mut self, path: &Path) -> Result<(), Errno> {
+        match mkdirat(CWD, path, Mode::from_raw_mode(MODE_NEW_ABOVE)) {
             Err(Errno::EXIST) => {}
-            // mkdir(2) gives no set-group-ID bit.
-            made => made.and_then(|()| fchmod(open(path)?, Mode::from_raw_mode(MODE_ABOVE)))?,
+            // Not by a descriptor: it can't be opened yet.
+            made => made.and_then(|()| chmodat(CWD, path, Mode::from_raw_mode(MODE_ABOVE), AtFlags::empty()))?,
         }
         if !self.above.iter().any(|above| above == path) {
             self.above.push(path.to_owned());
         }
-        inherited.iter().try_for_each(|(file, value)| fill(file, value))
+        Ok(())
     }
 
     /// Makes the directory for these v1 controllers, or, without any, the one in the cgroup v2 hierarchy. What a killed process has left there
@@ -118,9 +121,9 @@ impl OwnGroup {
         let mut dirs: Vec<&Path> = self.place.dirs().collect();
         dirs.reverse();
         let removed = dirs.iter().filter(|dir| rmdir(**dir).is_ok()).count() == dirs.len();
-        for above in self.above.iter().rev().filter(|above| is_made_above(above)) {
+        for above in self.above.iter().rev() {
             // Others may have groups there.
-            let _in_use = rmdir(above);
+            let _in_use = remove_above(above);
         }
         removed
     }
@@ -197,25 +200,33 @@ pub fn remove_abandoned(path: &Path, patience: Duration) -> Result<bool, RemoveE
         let group = Group::of_directory(dir, path).map_err(|error| RemoveError { errors: vec![error] })?;
         group.remove(patience)?;
     }
-    path.ancestors().skip(1).take_while(|above| is_made_above(above) && rmdir(*above).is_ok()).for_each(drop);
+    path.ancestors().skip(1).take_while(|above| remove_above(above)).for_each(drop);
     Ok(true)
 }
 
+/// Removes a group above that was made for one of ours, if it is empty. A run that has made it just now, and has no group in it yet, makes it again.
+pub(super) fn remove_above(path: &Path) -> bool {
+    is_made_above(path) && rmdir(path).is_ok()
+}
+
 fn is_ours(dir: &OwnedFd) -> bool {
-    fstat(dir.as_fd()).is_ok_and(|found| has_mode(found.st_mode, MODE))
+    fstat(dir.as_fd()).is_ok_and(|found| is_of_a_sandbox(found.st_mode))
 }
 
+/// Is this the mode of a group that an [`OwnGroup`] has made?
+pub(super) fn is_of_a_sandbox(mode: u32) -> bool {
+    let marks = Mode::SVTX | Mode::SGID | Mode::RUSR;
+    Mode::from_raw_mode(mode) & marks == Mode::from_raw_mode(MODE) & marks
+}
+
+/// A new one of ours may look like that too, for a moment: it is made again where it goes.
 fn is_made_above(path: &Path) -> bool {
-    stat(path).is_ok_and(|found| has_mode(found.st_mode, MODE_ABOVE))
-}
-
-fn has_mode(found: u32, mode: u32) -> bool {
-    let marks = Mode::SVTX | Mode::SGID;
-    Mode::from_raw_mode(found) & marks == Mode::from_raw_mode(mode) & marks
+    stat(path)
+        .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::SVTX) && !is_of_a_sandbox(found.st_mode))
 }
 
 /// Writes a file that is empty, as those of a new cpuset are.
-fn fill(file: &CStr, value: &[u8]) -> Result<(), Errno> {
+pub(crate) fn fill(file: &CStr, value: &[u8]) -> Result<(), Errno> {
     let opened = openat(CWD, file, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let mut content = [0; 2];
     // An empty list is an empty line.
@@ -283,7 +294,7 @@ mod tests {
         let above = top().join(format!("izba-test-umask-{}", std::process::id()));
         let mut group = OwnGroup::default();
         let before = izba_sys::process::umask(Mode::from_raw_mode(0o077));
-        group.make_above(&above, &[]).unwrap();
+        group.make_above(&above).unwrap();
         group.make(&above.join("a"), &[]).unwrap();
         izba_sys::process::umask(before);
         let mode = |path: &Path| stat(path).unwrap().st_mode & 0o7777;
@@ -296,7 +307,7 @@ mod tests {
     fn a_group_above_is_not_swept_with_what_is_in_it() {
         let above = top().join(format!("izba-test-above-{}", std::process::id()));
         let mut group = OwnGroup::default();
-        group.make_above(&above, &[]).unwrap();
+        group.make_above(&above).unwrap();
         group.make(&above.join("a"), &[]).unwrap();
         assert!(!remove_abandoned(&above, PATIENCE).unwrap());
         assert!(above.join("a").exists());

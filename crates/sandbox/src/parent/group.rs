@@ -11,7 +11,7 @@ use izba_sys::{Errno, process};
 use super::{Done, empty_slots};
 use crate::call::{At, Call, Resolve, Slot, StartScope};
 use crate::cgroup::systemd::{Address, PATIENCE, Scope, Systemd, SystemdError};
-use crate::cgroup::{OwnGroup, Unit, device};
+use crate::cgroup::{self, OwnGroup, Unit, device};
 use crate::child::write_once;
 use crate::plan::{Plan, Step};
 use crate::report::{Problem, StartError, StepError};
@@ -86,7 +86,8 @@ impl Held {
     /// One call that needs no child.
     pub fn call(&mut self, call: &Call) -> Result<(), Errno> {
         match call {
-            Call::MakeGroupAbove { path, inherited } => self.group.make_above(host(path), inherited),
+            Call::MakeGroupAbove { path } => self.group.make_above(host(path)),
+            Call::FillGroupAbove { file, content } => cgroup::fill(file, content),
             Call::MakeGroup { path, controllers, to } => {
                 let made = self.group.make(host(path), controllers)?;
                 self.keep(*to, made)
@@ -184,12 +185,16 @@ mod tests {
 
     /// A group `name` in `parent` with a limit of processes.
     fn plan(name: &str, parent: &Path, enforcement: Enforcement) -> Plan {
+        limited(name, parent, enforcement, Limits { pids: Some(Bound::At(20)), ..Limits::default() })
+    }
+
+    fn limited(name: &str, parent: &Path, enforcement: Enforcement, limits: Limits) -> Plan {
         let root = Root::Directory { path: "/".into(), writes: Writes::InPlace };
         let mut sandbox = Sandbox::new(root, c"/bin/true", &[c"true"]);
         let new = NewGroup {
             name: name.to_owned(),
             driver: Driver::Files(Parent::Path(parent.to_owned())),
-            limits: Limits { pids: Some(Bound::At(20)), ..Limits::default() },
+            limits,
             controllers: BTreeSet::new(),
             enforcement,
         };
@@ -208,13 +213,19 @@ mod tests {
     fn runs_that_share_a_group_above_do_not_hinder_each_other_and_leave_nothing() {
         let name = format!("izba-test-shared-{}", std::process::id());
         let parent = Path::new("/").join(&name).join("inner");
+        let mut limits = Limits { pids: Some(Bound::At(20)), ..Limits::default() };
+        // A new cpuset of v1 has to be filled.
+        if Path::new("/sys/fs/cgroup/cpuset").is_dir() {
+            limits.cpu.cpus = Some("0".parse().unwrap());
+        }
         let made = std::thread::scope(|scope| {
             let makers = [0, 1, 2].map(|maker| {
-                let parent = &parent;
+                let (parent, limits) = (&parent, &limits);
                 scope.spawn(move || {
                     let mut made = Vec::new();
                     for round in 0..60 {
-                        let plan = plan(&format!("{maker}-{round}"), parent, Enforcement::Required);
+                        let name = format!("{maker}-{round}");
+                        let plan = limited(&name, parent, Enforcement::Required, limits.clone());
                         let held = Held::before(&plan, &mut None).unwrap();
                         made = dirs(&held);
                         held.group.remove().unwrap();

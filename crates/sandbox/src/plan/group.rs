@@ -77,7 +77,7 @@ impl Planner<'_> {
         if let Some(unified) = layout.unified.as_ref().filter(|unified| unified.writable) {
             self.make_above(new, unified);
             self.hand_on(new, unified, wanted);
-            let slot = self.make_dir(unified, &new.name, wanted.on(Version::V2).collect());
+            let slot = self.make_dir(new, unified, wanted.on(Version::V2).collect());
             self.group = Some(slot);
             if let Some(program) = &wanted.devices {
                 let attach = Call::AttachDevices { group: slot, program: program.clone() };
@@ -90,7 +90,7 @@ impl Planner<'_> {
             let own = wanted.on(Version::V1).filter(|setting| {
                 setting.controller.is_some_and(|controller| hierarchy.controllers.contains(&controller))
             });
-            self.make_dir(hierarchy, &new.name, own.collect());
+            self.make_dir(new, hierarchy, own.collect());
             self.joined_v1.push(hierarchy.parent().join(&new.name));
             self.shown_groups.extend(Shown::of(hierarchy));
         }
@@ -100,10 +100,8 @@ impl Planner<'_> {
     fn make_above(&mut self, new: &NewGroup, hierarchy: &Hierarchy) {
         for above in below_top(new, hierarchy) {
             let shown = above.path.display();
-            let files = inherited(hierarchy, &[]);
-            let inherited = files.map(|(file, value)| (c_path(above.path.join(file)), value.into_bytes())).collect();
-            let calls = vec![Call::MakeGroupAbove { path: c_path(&above.path), inherited }];
-            self.before(format!("make the group {shown}"), format!("mkdir -p {shown}"), calls);
+            let make = Call::MakeGroupAbove { path: c_path(&above.path) };
+            self.before(format!("make the group {shown}"), format!("mkdir -p {shown}"), vec![make]);
         }
     }
 
@@ -125,8 +123,8 @@ impl Planner<'_> {
         }
     }
 
-    fn make_dir(&mut self, hierarchy: &Hierarchy, name: &str, settings: Vec<&Setting>) -> Slot {
-        let path = hierarchy.parent().join(name);
+    fn make_dir(&mut self, new: &NewGroup, hierarchy: &Hierarchy, settings: Vec<&Setting>) -> Slot {
+        let path = hierarchy.parent().join(&new.name);
         let shown = path.display();
         let to = self.slot(format!("group {shown}"));
         let controllers = match hierarchy.version {
@@ -134,6 +132,7 @@ impl Planner<'_> {
             Version::V2 => Vec::new(),
         };
         let mut calls = vec![Call::MakeGroup { path: c_path(&path), controllers, to }];
+        calls.extend(fill_above(new, hierarchy));
         calls.extend(inherited(hierarchy, &settings).map(|(file, value)| write_in(to, file, value)));
         self.before(format!("make the group {shown}"), format!("mkdir {shown}"), calls);
         for setting in settings {
@@ -170,6 +169,17 @@ impl Planner<'_> {
 fn below_top<'a>(new: &NewGroup, hierarchy: &'a Hierarchy) -> impl Iterator<Item = &'a Above> + use<'a> {
     let named = matches!(new.driver, Driver::Files(Parent::Path(_)));
     hierarchy.above.iter().skip(1).filter(move |_| named)
+}
+
+/// Once the new one is in it, nobody can remove a group above and make it again without these. From the top down: a cpuset has no more than the
+/// one above it.
+fn fill_above(new: &NewGroup, hierarchy: &Hierarchy) -> Vec<Call> {
+    let fill = |above: &Above, file: &str, content: String| Call::FillGroupAbove {
+        file: c_path(above.path.join(file)),
+        content: content.into_bytes(),
+    };
+    let above = below_top(new, hierarchy);
+    above.flat_map(|above| inherited(hierarchy, &[]).map(move |(file, value)| fill(above, file, value))).collect()
 }
 
 /// A new cpuset of v1 has neither CPUs nor memory, and takes no process: cpuset(7). What the limits don't say it has from the group above.

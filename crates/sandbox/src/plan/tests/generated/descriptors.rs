@@ -60,6 +60,7 @@ fn used(call: &Call) -> Vec<Slot> {
         | Call::ClearUmask
         | Call::RestoreUmask
         | Call::MakeGroupAbove { .. }
+        | Call::FillGroupAbove { .. }
         | Call::MakeGroup { .. }
         | Call::StartScope { .. }
         | Call::AttachToUnit { .. }
