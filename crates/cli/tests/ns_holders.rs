@@ -174,9 +174,11 @@ fn a_descriptor_in_flight_is_something_not_visible() {
         if user != User::Root {
             python.args(["-U", "-r"]);
         }
-        let ended = run(&mut python);
-        let (_, lines) = ended.text().split_once("why it lives\n").unwrap();
-        assert_line(lines, "held by something not visible");
+        let look = || run(&mut python).text().split_once("why it lives\n").unwrap().1.to_owned();
+        // Another test's izba that looks at all namespaces just then has a descriptor of this one, too.
+        let is_only_looked_at = |lines: &String| lines.contains("/izba ns show ");
+        let lines = std::iter::repeat_with(look).take(50).find(|lines| !is_only_looked_at(lines)).unwrap();
+        assert_line(&lines, "held by something not visible");
         // PID 1 of the machine is closed even to root.
         assert!(lines.contains("not looked into:"), "{user:?}: {lines}");
     }
